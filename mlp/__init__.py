@@ -1,0 +1,23 @@
+"""mlp: multilayer perceptrons trained layer by layer, with the δ recursion written out and no computation graph.
+
+Read network.py first (the recursion), then objective.py (the cost/gradient function) and optimizers.py (what minimises
+it). `python -m mlp.train --help` is the command line.
+"""
+
+from mlp import blas as blas  # isort: skip  (first: it chooses OpenBLAS's kernels, which must precede numpy)
+
+from mlp import plots as plots
+from mlp.activations import Activation as Activation
+from mlp.checkpoint import load as load
+from mlp.checkpoint import save as save
+from mlp.costs import Cost as Cost
+from mlp.data import Examples as Examples
+from mlp.data import load_mnist as load_mnist
+from mlp.data import read_idx as read_idx
+from mlp.gradcheck import check_gradient as check_gradient
+from mlp.layers import Dense as Dense
+from mlp.network import MLP as MLP
+from mlp.objective import Objective as Objective
+from mlp.optimizers import adam as adam
+from mlp.optimizers import lbfgs as lbfgs
+from mlp.optimizers import sgd as sgd

@@ -1,0 +1,177 @@
+"""Activation functions σ and their derivatives σ′, by name: identity, relu, softplus, threshold, logistic, tanh, softmax.
+
+Every one of them but softmax works element by element, and has a derivative that can be read off its output
+(tanh′ = 1 − tanh², and so on), so that the weighted input Z need not be kept. An activation of your own is any object
+with `value(Z)` and `derivative(Z)`, both returning an array of Z's shape; `get` wraps it.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from mlp.blas import Array
+from mlp.checks import check_name, shown
+
+
+class Activation:
+    """σ and what the backward pass does with σ′. Subclasses write in place; nothing here allocates in a batch's size."""
+
+    name = ""
+    #: Whether σ′ is computed from Z, which must then be kept beside A (True), or from A alone (False).
+    keeps_z = False
+
+    def value(self, Z: Array, out: Array) -> None:
+        """out ← σ(Z); both (n, units), and out may be Z itself unless `keeps_z`."""
+        raise NotImplementedError
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        """Δ ← Δ ⊙ σ′(Z), in place, all (n, units). A = σ(Z) may be overwritten: nothing reads it afterwards."""
+        raise NotImplementedError
+
+
+class Identity(Activation):
+    """σ(z) = z, σ′(z) = 1."""
+
+    name = "identity"
+
+    def value(self, Z: Array, out: Array) -> None:
+        if out is not Z:
+            out[...] = Z
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        pass
+
+
+class ReLU(Activation):
+    """σ(z) = max(z, 0), σ′(z) = [z > 0]: the derivative at 0 is taken as 0."""
+
+    name = "relu"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.maximum(Z, 0, out=out)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        Delta *= np.sign(A, out=A)
+
+
+class Softplus(Activation):
+    """The "soft ReLU": σ(z) = log(1 + eᶻ), σ′(z) = 1/(1 + e^−z) = 1 − e^−σ(z)."""
+
+    name = "softplus"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.logaddexp(Z, 0, out=out)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        np.negative(A, out=A)
+        np.expm1(A, out=A)
+        Delta *= np.negative(A, out=A)
+
+
+class Threshold(Activation):
+    """The hard threshold: σ(z) = [z > 0], σ′(z) = 0 (it is not differentiable at 0, and flat elsewhere)."""
+
+    name = "threshold"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.sign(Z, out=out)
+        np.maximum(out, 0, out=out)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        Delta[...] = 0
+
+
+class Logistic(Activation):
+    """σ(z) = 1/(1 + e^−z) = (1 + tanh(z/2))/2, σ′(z) = σ(z)(1 − σ(z)). The form with tanh never overflows."""
+
+    name = "logistic"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.multiply(Z, 0.5, out=out)
+        np.tanh(out, out=out)
+        out *= 0.5
+        out += 0.5
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        Delta *= A
+        Delta *= np.subtract(1, A, out=A)
+
+
+class Tanh(Activation):
+    """σ(z) = tanh z, σ′(z) = 1 − tanh² z."""
+
+    name = "tanh"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.tanh(Z, out=out)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        np.square(A, out=A)
+        Delta *= np.subtract(1, A, out=A)
+
+
+class Softmax(Activation):
+    """σ(z)ⱼ = e^zⱼ / Σₖ e^zₖ along each row. It belongs at the output, and its Jacobian is no element-wise factor."""
+
+    name = "softmax"
+
+    def value(self, Z: Array, out: Array) -> None:
+        np.subtract(Z, Z.max(axis=1, keepdims=True), out=out)  # the largest exponent is 0: nothing overflows
+        np.exp(out, out=out)
+        out /= np.add.reduce(out, axis=1, keepdims=True)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        """Δ ← Jᵀ Δ row by row, with J = diag(a) − a aᵀ: Δ ← A ⊙ (Δ − Σ Δ ⊙ A)."""
+        Delta -= np.einsum("nu,nu->n", Delta, A)[:, None]
+        Delta *= A
+
+
+@runtime_checkable
+class CustomActivation(Protocol):
+    """What an activation of the user's own offers: σ and σ′, element by element, each an array of z's shape."""
+
+    def value(self, z: Array, /) -> Array: ...
+    def derivative(self, z: Array, /) -> Array: ...
+
+
+class _Custom(Activation):
+    """A user's activation behind the in-place interface."""
+
+    keeps_z = True
+
+    def __init__(self, custom: CustomActivation):
+        self.custom = custom
+        self.name = str(getattr(custom, "name", type(custom).__name__))
+
+    def value(self, Z: Array, out: Array) -> None:
+        out[...] = self._checked("value", self.custom.value(Z), Z)
+
+    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+        Delta *= self._checked("derivative", self.custom.derivative(Z), Z)
+
+    def _checked(self, method: str, result: Any, Z: Array) -> Any:
+        if np.shape(result) != Z.shape:
+            raise ValueError(
+                f"activation {self.name!r}: its {method}(z) returned shape {np.shape(result)}, "
+                f"but it must return z's own shape, {Z.shape}"
+            )
+        return result
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    kind.name: kind() for kind in (Identity, ReLU, Softplus, Threshold, Logistic, Tanh, Softmax)
+}
+
+
+def get(activation: Any, argument: str = "activation") -> Activation:
+    """The activation of that name, or the user's own object made ready for a layer."""
+    if isinstance(activation, str):
+        return ACTIVATIONS[check_name(argument, activation, ACTIVATIONS)]
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, CustomActivation) and not isinstance(activation, type):
+        return _Custom(activation)
+    raise TypeError(
+        f"{argument}: received {shown(activation)}, but it must be one of {', '.join(ACTIVATIONS)}, "
+        "or an object with value(z) and derivative(z)"
+    )

@@ -1,0 +1,158 @@
+"""Models on disk: `save` and `load`.
+
+A model file is a NumPy .npz archive (a zip of .npy arrays) with two members and nothing executable in it:
+
+    header.npy   UTF-8 JSON as bytes (uint8): {"format": "mlp-model", "version": 1, "dtype": "float32",
+                 "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "notes": …}
+    theta.npy    every parameter, one vector: W¹ row by row, b¹, W², b², …
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from mlp.activations import ACTIVATIONS
+from mlp.blas import Array
+from mlp.checks import shown
+from mlp.layers import Dense
+from mlp.network import DTYPES, MLP
+
+FORMAT, VERSION = "mlp-model", 1
+
+_HEADER_LIMIT = 1 << 24
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write that takes the path's name only when it is complete and on the disk; otherwise nothing changes."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
+    """Write a network to a file, whole or not at all.
+
+    Args:
+        path: where; an existing file is replaced once the new one is complete.
+        net: the network. Activations of your own are saved by name, and must be given to `load` again.
+        notes: anything that JSON can hold, to go with the model (`load_notes` reads it).
+    """
+    if not isinstance(net, MLP):
+        raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "dtype": net.dtype.name,
+        "layers": [{"fan_in": layer.fan_in, "units": layer.units, "activation": layer.activation.name} for layer in net.layers],
+        "notes": notes,
+    }
+    encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with atomic_write(path) as stream:
+        np.savez(stream, header=encoded, theta=net.theta)
+
+
+def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = None) -> MLP:
+    """The network in a file.
+
+    Args:
+        path: a file that `save` wrote.
+        activations: the objects behind activations of your own, by name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no model, or is damaged. Sizes are checked before memory is taken for the parameters.
+    """
+    header, theta = _read(Path(path))
+    known = {**ACTIVATIONS, **(activations or {})}
+    layers = []
+    for description in header["layers"]:
+        name = description["activation"]
+        if name not in known:
+            raise ValueError(
+                f"{path}: uses the activation {name!r}, which is none of {', '.join(known)}; if it is your own, give it to "
+                f"load: activations={{{name!r}: …}}"
+            )
+        layers.append(Dense(description["fan_in"], description["units"], known[name]))
+    net = MLP(layers, dtype=header["dtype"], seed=0, init=_zeros)
+    if net.theta.shape != theta.shape:
+        raise ValueError(f"{path}: holds {theta.size:,} parameters, but its layers have {net.theta.size:,}")
+    net.theta[...] = theta
+    return net
+
+
+def _zeros(n_in: int, n_out: int, rng: np.random.Generator) -> Array:  # noqa: ARG001  (an initialiser has a generator)
+    return np.zeros((n_out, n_in))
+
+
+def load_notes(path: str | os.PathLike[str]) -> Any:
+    """What `save` was given as notes."""
+    return _read(Path(path))[0]["notes"]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Array]:
+    """The header and θ of a model file, each checked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = path.stat().st_size
+            if sorted(archive.namelist()) != ["header.npy", "theta.npy"]:
+                raise ValueError(f"{path}: not a model: it holds {', '.join(archive.namelist()) or 'nothing'}")
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+                    raise ValueError(f"{path}: not a model: {member.filename} is compressed or larger than the file")
+            header = _checked_header(path, _read_array(path, archive, "header.npy", _HEADER_LIMIT))
+            theta = _read_array(path, archive, "theta.npy", size)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path}: not a model, or damaged ({error})") from error
+    if theta.dtype.name != header["dtype"] or theta.ndim != 1:
+        raise ValueError(
+            f"{path}: holds parameters of {theta.dtype} in shape {theta.shape}, "
+            f"but its header says {header['dtype']}, and they must be one vector"
+        )
+    return header, theta
+
+
+def _read_array(path: Path, archive: zipfile.ZipFile, member: str, limit: int) -> Array:
+    if archive.getinfo(member).file_size > limit:
+        raise ValueError(f"{path}: {member} has {archive.getinfo(member).file_size:,} bytes, more than the {limit:,} allowed")
+    try:
+        # the bytes are checked against the archive's CRC as they are read
+        return np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {member} is damaged ({error})") from error
+
+
+def _checked_header(path: Path, encoded: Array) -> dict[str, Any]:
+    try:
+        header: dict[str, Any] = json.loads(encoded.astype(np.uint8).tobytes())
+        found = header["format"], header["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not a model: its header can't be read ({error})") from error
+    if found != (FORMAT, VERSION):
+        raise ValueError(
+            f"{path}: is {found[0]!r} version {found[1]!r}, but this version of mlp reads {FORMAT!r} version {VERSION}"
+        )
+    layers = header.get("layers")
+    if (
+        header.get("dtype") not in DTYPES
+        or not isinstance(layers, list)
+        or not all(isinstance(layer, dict) and set(layer) == {"fan_in", "units", "activation"} for layer in layers)
+        or "notes" not in header
+    ):
+        raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
+    return header

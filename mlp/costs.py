@@ -1,0 +1,206 @@
+"""Costs, each with its output error Δ^L = ∇ₐC ⊙ σ′(Z^L) beside it, so that what cancels cancels here.
+
+quadratic              Cᵢ = ½‖a − y‖²                      goes with every output activation
+logistic_cross_entropy Cᵢ = −Σⱼ yⱼ log aⱼ + (1−yⱼ) log(1−aⱼ)   goes with logistic outputs; leaves A − Y
+softmax_cross_entropy  Cᵢ = −Σⱼ yⱼ log aⱼ                  goes with a softmax output; leaves A − Y
+
+Targets Y come in one of two forms: numbers, (n, units), or class labels, (n,) integers, which stand for rows that are 1
+at the label and 0 elsewhere (one-hot) and are never written out as such. A cost of your own is any object with
+`value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given Y as numbers.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from mlp.activations import Activation
+from mlp.blas import Array
+from mlp.checks import check_name, shown
+
+
+def holds_labels(Y: Array) -> bool:
+    """Whether Y is in the form of class labels, (n,) integers, and not of numbers, (n, units)."""
+    return Y.ndim == 1
+
+
+def one_hot(labels: Array, units: int, dtype: Any) -> Array:
+    """Class labels (n,) as rows of numbers (n, units): 1 at the label, 0 elsewhere."""
+    rows = np.zeros((len(labels), units), dtype)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
+
+
+def _subtract_targets(A: Array, Y: Array) -> None:
+    """A ← A − Y, in place."""
+    if holds_labels(Y):
+        A[np.arange(len(Y)), Y] -= 1
+    else:
+        A -= Y
+
+
+class Cost:
+    """A cost summed over a batch, and the output error it sends back. Subclasses are shared and hold no state."""
+
+    name = ""
+
+    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+        """Σᵢ Cᵢ from the output's weighted input Z and activation A (both (n, units), left alone) and targets Y.
+
+        scratch (n, units) is room to work in: it is about to receive Δ^L.
+        """
+        raise NotImplementedError
+
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+        """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (n, units). Z and A may be overwritten."""
+        raise NotImplementedError
+
+    def goes_with(self, activation: Activation) -> bool:
+        """Whether this cost can be taken of that output activation."""
+        return True
+
+
+class Quadratic(Cost):
+    """Cᵢ = ½‖a − y‖², with ∇ₐC = a − y, and Δ^L = (a − y) ⊙ σ′(z), or through the whole Jacobian of a softmax."""
+
+    name = "quadratic"
+
+    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+        scratch[...] = A
+        _subtract_targets(scratch, Y)
+        return 0.5 * float(np.vdot(scratch, scratch))
+
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+        out[...] = A
+        _subtract_targets(out, Y)
+        activation.backward(out, Z, A)
+
+
+class _CrossEntropy(Cost):
+    """A cross-entropy with its natural output: the derivative of one undoes the other's, and A − Y is left."""
+
+    output = ""
+
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+        out[...] = A
+        _subtract_targets(out, Y)
+
+    def goes_with(self, activation: Activation) -> bool:
+        return activation.name == self.output
+
+
+class LogisticCrossEntropy(_CrossEntropy):
+    """Cᵢ = −Σⱼ yⱼ log aⱼ + (1 − yⱼ) log(1 − aⱼ), for one binary output or several (multi-label).
+
+    With a = 1/(1 + e^−z) this is Σⱼ max(zⱼ, 0) − yⱼzⱼ + log(1 + e^−|zⱼ|), which no z makes overflow.
+    """
+
+    name = "logistic_cross_entropy"
+    output = "logistic"
+
+    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+        np.abs(Z, out=scratch)
+        np.negative(scratch, out=scratch)
+        np.exp(scratch, out=scratch)
+        total = float(np.log1p(scratch, out=scratch).sum())
+        # max(z, 0) − yz one by one, before summing: of terms of size |z|, what is left is what counts.
+        if holds_labels(Y):
+            np.maximum(Z, 0, out=scratch)
+            chosen = np.arange(len(Y)), Y
+            scratch[chosen] -= Z[chosen]
+        else:
+            np.sign(Z, out=scratch)
+            np.maximum(scratch, 0, out=scratch)  # [z > 0]
+            scratch -= Y
+            scratch *= Z
+        return total + float(scratch.sum())
+
+
+class SoftmaxCrossEntropy(_CrossEntropy):
+    """Cᵢ = −Σⱼ yⱼ log aⱼ = Σⱼ yⱼ (log Σₖ e^zₖ − zⱼ), the negative log-likelihood of the target classes.
+
+    For a label y it is −log a_y, unless a_y is too small a number to have a logarithm: then the form in z is used.
+    """
+
+    name = "softmax_cross_entropy"
+    output = "softmax"
+
+    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+        if holds_labels(Y):
+            likelihoods = A[np.arange(len(Y)), Y]
+            if likelihoods.min() >= np.finfo(A.dtype).tiny:
+                return -float(np.log(likelihoods).sum())
+        np.subtract(Z, Z.max(axis=1, keepdims=True), out=scratch)
+        chosen = scratch[np.arange(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
+        weight = 1.0 if holds_labels(Y) else Y.sum(axis=1)
+        np.exp(scratch, out=scratch)
+        return float((weight * np.log(scratch.sum(axis=1)) - chosen).sum())
+
+
+@runtime_checkable
+class CustomCost(Protocol):
+    """What a cost of the user's own offers, with A and Y of shape (n, units)."""
+
+    def value(self, A: Array, Y: Array, /) -> Array: ...
+    def gradient(self, A: Array, Y: Array, /) -> Array: ...
+
+
+class _Custom(Cost):
+    """A user's cost behind the in-place interface: Δ^L = ∇ₐC ⊙ σ′(Z)."""
+
+    def __init__(self, custom: CustomCost):
+        self.custom = custom
+        self.name = str(getattr(custom, "name", type(custom).__name__))
+
+    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+        costs = self.custom.value(A, self._numbers(A, Y))
+        if np.shape(costs) != (len(A),):
+            raise ValueError(
+                f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
+                f"but it must return one cost for each example, ({len(A)},)"
+            )
+        return float(np.sum(costs))
+
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+        gradient = self.custom.gradient(A, self._numbers(A, Y))
+        if np.shape(gradient) != A.shape:
+            raise ValueError(
+                f"cost {self.name!r}: its gradient(A, Y) returned shape {np.shape(gradient)}, "
+                f"but it must return A's own shape, {A.shape}"
+            )
+        out[...] = gradient
+        activation.backward(out, Z, A)
+
+    @staticmethod
+    def _numbers(A: Array, Y: Array) -> Array:
+        return one_hot(Y, A.shape[1], A.dtype) if holds_labels(Y) else Y
+
+
+COSTS: dict[str, Cost] = {kind.name: kind() for kind in (Quadratic, LogisticCrossEntropy, SoftmaxCrossEntropy)}
+
+
+def get(cost: Any, output: Activation) -> Cost:
+    """The cost of that name for that output activation, or the user's own object made ready.
+
+    None is the output's natural cost, and "cross_entropy" the output's own cross-entropy.
+    """
+    if cost is None:
+        return next((c for c in COSTS.values() if isinstance(c, _CrossEntropy) and c.goes_with(output)), Quadratic())
+    if isinstance(cost, str):
+        if cost == "cross_entropy" and output.name in ("logistic", "softmax"):
+            cost = f"{output.name}_cross_entropy"
+        chosen = COSTS[check_name("cost", cost, COSTS)]
+    elif isinstance(cost, Cost):
+        chosen = cost
+    elif isinstance(cost, CustomCost) and not isinstance(cost, type):
+        chosen = _Custom(cost)
+    else:
+        raise TypeError(
+            f"cost: received {shown(cost)}, but it must be None, one of {', '.join(COSTS)}, "
+            "or an object with value(A, Y) and gradient(A, Y)"
+        )
+    if not chosen.goes_with(output):
+        raise ValueError(
+            f"cost: received {chosen.name!r} with a network whose output is {output.name!r}, but it goes only with "
+            f"{getattr(chosen, 'output', 'other')!r} outputs; quadratic goes with every output"
+        )
+    return chosen

@@ -1,0 +1,277 @@
+"""`Objective`: the cost/gradient function of a network over examples, which every minimiser receives.
+
+    C(θ) = (1/n) Σᵢ Cᵢ + (λ/2) Σ_ℓ ‖W^ℓ‖²            biases are never decayed
+
+It is a function of the parameter vector alone: calling it changes neither the network nor the vector. `accumulate` is
+the one place where batches are gathered and the passes run; the cost and gradient, and the step of gradient descent that
+never stores a gradient, are two ways of calling it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from mlp import costs
+from mlp.blas import Array, axpy
+from mlp.checks import check_number, shown
+from mlp.costs import holds_labels
+from mlp.network import CHUNK, MLP, Pass, check_input, copy_input
+
+
+class Evaluation(NamedTuple):
+    """How a network does on examples: the cost, and the fraction of right labels (None for regression)."""
+
+    cost: float
+    accuracy: float | None
+
+
+class Objective:
+    """The mean cost of a network over examples plus weight decay, and its gradient, as a function of θ.
+
+    Args:
+        net: the network; its own parameters are neither read nor changed.
+        X: inputs (n, features). 8-bit unsigned X is taken as pixel intensities: it stays 8 bits in memory and is
+            scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never read whole.
+        y: targets. Class labels, (n,) integers from 0, where the network has several outputs; numbers (n,) or
+            (n, 1) where it has one; numbers (n, outputs), such as several 0/1 labels at once, regression targets or
+            class probabilities. None: the input itself, scaled alike (an autoencoder).
+        cost: a name or an object (see costs.py). None: the output's natural one, which is cross-entropy for softmax and
+            logistic outputs and quadratic for others.
+        weight_decay: λ, at least 0.
+
+    Scratch memory is kept from call to call, so an objective serves one thread at a time.
+
+    >>> objective = Objective(MLP([784, 10]), train.X, train.y, weight_decay=1e-4)   # doctest: +SKIP
+    >>> cost, gradient = objective(theta)                                            # doctest: +SKIP
+    """
+
+    def __init__(self, net: MLP, X: Any, y: Any = None, cost: Any = None, weight_decay: float = 0.0):
+        if not isinstance(net, MLP):
+            raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
+        self.net = net
+        self.dtype = net.dtype
+        self.X = check_input(X, net.layers[0].fan_in)
+        self.cost = costs.get(cost, net.output)
+        self.Y = None if y is None or y is X else _check_targets(y, len(self.X), net, self.cost)
+        if self.Y is None and net.sizes[0] != net.sizes[-1]:
+            raise ValueError(
+                f"y: received none, so that the input is its own target, but the network has {net.sizes[0]} inputs and "
+                f"{net.sizes[-1]} outputs"
+            )
+        self.weight_decay = check_number("weight_decay", weight_decay, at_least=0)
+        self._windows: list[tuple[Array, MLP]] = []
+        self._passes: dict[int, Pass] = {}
+        self._staged = np.empty((0, self.X.shape[1]), self.X.dtype)
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        return len(self.X)
+
+    def __call__(self, theta: Array, rows: Any = None) -> tuple[float, Array]:
+        """The cost and its gradient at θ, over all examples or over the given rows of X.
+
+        Args:
+            theta: parameters (P,), of any real dtype. The arithmetic is the network's; the gradient has theta's dtype.
+            rows: indices (integers, repeats allowed) or a slice. None: all examples.
+
+        Returns:
+            C as a float and ∂C/∂θ, a new vector (P,).
+        """
+        own = self._check_theta(theta)
+        gradient = np.empty_like(own)
+        with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
+            cost = self.accumulate(own, self._check_rows(rows), gradient, 1.0, 0.0) + self.penalty(own)
+        return cost, gradient.astype(np.asarray(theta).dtype, copy=False) if own.dtype != theta.dtype else gradient
+
+    def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
+        """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the mean cost, no penalty.
+
+        With `out` a velocity, that is the step of descent with momentum; with `out` theta itself, α = −η and β = 1 it is
+        plain descent in place. The learning rate and the decay are then factors of the gradient's matrix products.
+
+        For minimisers: theta and out are vectors (P,) in the network's dtype, rows are in range, nothing is checked, and
+        numpy's floating-point warnings are the caller's to silence.
+        """
+        n = len(self) if rows is None else len(rows)
+        if out is theta and n > CHUNK:  # the first chunk's step must not move θ under the second
+            step = np.empty_like(theta)
+            cost = self.accumulate(theta, rows, step, alpha, 0.0)
+            out *= beta
+            out += step
+            return cost
+        net, into = self._network_at(theta), self._network_at(out)
+        decay = alpha * self.weight_decay
+        total = 0.0
+        for batch, Y in self._batches(rows, n):
+            net.propagate_forward(batch)
+            total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
+            self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
+            net.backward(batch, into, alpha / n, beta, decay if out is theta else 0.0)
+            beta = 1.0  # the next chunk adds to this one
+        if decay and out is not theta:
+            for layer, target in zip(net.layers, into.layers, strict=True):
+                axpy(decay, layer.W.ravel(), target.W.ravel())
+        return total / n
+
+    def penalty(self, theta: Array) -> float:
+        """(λ/2) Σ_ℓ ‖W^ℓ‖² at θ."""
+        if not self.weight_decay:
+            return 0.0
+        layers = self._network_at(self._check_theta(theta)).layers
+        return 0.5 * self.weight_decay * sum(float(np.vdot(layer.W, layer.W)) for layer in layers)
+
+    def evaluate(self, theta: Array) -> Evaluation:
+        """The cost (penalty included) and the accuracy at θ over all examples, without a gradient."""
+        own = self._check_theta(theta)
+        net = self._network_at(own)
+        total, right = 0.0, 0.0
+        with np.errstate(all="ignore"):
+            for batch, Y in self._batches(None, len(self)):
+                net.propagate_forward(batch)
+                total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
+                right += self._right(batch.A[-1], Y)
+            cost = total / len(self) + self.penalty(own)
+        return Evaluation(cost, right / len(self) if self._classifies else None)
+
+    def input_gradient(self, theta: Array, rows: Any = None) -> Array:
+        """∂C/∂X, (n, features): how the mean cost changes with each value of each input, after scaling to 0 … 1."""
+        rows = self._check_rows(rows)
+        n = len(self) if rows is None else len(rows)
+        net = self._network_at(self._check_theta(theta))
+        gradient = np.empty((n, net.layers[0].fan_in), net.dtype)
+        done = 0
+        with np.errstate(all="ignore"):
+            for batch, Y in self._batches(rows, n):
+                net.propagate_forward(batch)
+                self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
+                net.backward(batch, None, 0.0, 0.0)
+                net.layers[0].propagate(batch.Delta[0], out=gradient[done : done + batch.n])  # Δ¹ W¹
+                done += batch.n
+        gradient /= n
+        return gradient
+
+    def astype(self, dtype: Any) -> Self:
+        """The same objective with its arithmetic in another dtype."""
+        y = self.X if self.Y is None else self.Y
+        return type(self)(self.net.astype(dtype), self.X, y, self.cost, self.weight_decay)
+
+    def name_of(self, component: int) -> str:
+        """Which parameter a component of θ is: "layers[0].W[3, 17]"."""
+        return self.net.name_of(component)
+
+    # Gathering batches
+
+    def _batches(self, rows: Any, n: int) -> Iterator[tuple[Pass, Array]]:
+        """The n rows (all, when None), gathered chunk by chunk into the same buffers: (pass with A⁰ filled, targets)."""
+        for start in range(0, n, CHUNK):
+            stop = min(start + CHUNK, n)
+            batch = self._pass(stop - start)
+            if rows is None:
+                copy_input(self.X[start:stop], out=batch.A[0])
+                Y = batch.A[0] if self.Y is None else self.Y[start:stop]
+            else:
+                chosen = rows[start:stop]
+                self._gather(chosen, out=batch.A[0])
+                Y = batch.A[0] if self.Y is None else self.Y.take(chosen, axis=0)
+            yield batch, Y
+
+    def _gather(self, rows: Array, out: Array) -> None:
+        """out ← those rows of X, scaled where they are pixels. (mode="clip" spares numpy a buffered copy.)"""
+        if self.X.dtype == out.dtype:
+            np.take(self.X, rows, axis=0, out=out, mode="clip")
+            return
+        if len(self._staged) < len(rows):
+            self._staged = np.empty((len(rows), self.X.shape[1]), self.X.dtype)
+        staged = self._staged[: len(rows)]
+        np.take(self.X, rows, axis=0, out=staged, mode="clip")
+        copy_input(staged, out=out)
+
+    def _pass(self, n: int) -> Pass:
+        """Buffers for n examples: made once, and as views of the largest made so far."""
+        if n not in self._passes:
+            largest = self._passes[max(self._passes)] if self._passes else None
+            if largest is None or largest.n < n:
+                self._passes = {n: Pass(self.net.layers, n, self.net.dtype)}
+            else:
+                self._passes[n] = largest.first(n)
+        return self._passes[n]
+
+    def _network_at(self, vector: Array) -> MLP:
+        """The network with its windows on that vector; the last two are remembered, for θ and what is added up."""
+        for known, network in self._windows:
+            if known is vector:
+                return network
+        network = self.net.at(vector)
+        self._windows = [(vector, network), *self._windows[:1]]
+        return network
+
+    # Checks, and what targets mean
+
+    def _check_theta(self, theta: Any) -> Array:
+        """θ in the network's dtype: the vector itself where it is that already, a copy where it is not."""
+        size = self.net.theta.size
+        if np.shape(theta) != (size,):
+            raise ValueError(f"theta: received shape {np.shape(theta)}, but the network has {size:,} parameters: ({size},)")
+        if np.asarray(theta).dtype.kind not in "iuf":
+            raise TypeError(f"theta: received dtype {np.asarray(theta).dtype}, but it must be real numbers")
+        with np.errstate(all="ignore"):
+            own: Array = np.ascontiguousarray(theta, self.net.dtype)
+        return own
+
+    def _check_rows(self, chosen: Any) -> Array | None:
+        if chosen is None:
+            return None
+        rows: Array = np.asarray(range(len(self))[chosen] if isinstance(chosen, slice) else chosen)
+        if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
+            raise ValueError(
+                f"rows: received shape {rows.shape} of {rows.dtype}, but it must be a slice or one or more integer indices"
+            )
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= len(self):
+            raise ValueError(f"rows: received {low if low < 0 else high}, but it must be from 0 to {len(self) - 1:,}")
+        return rows
+
+    @property
+    def _classifies(self) -> bool:
+        return self.Y is not None and (holds_labels(self.Y) or self.net.output.name in ("softmax", "logistic"))
+
+    def _right(self, A: Array, Y: Array) -> float:
+        """How many examples' labels are right; of several labels at once, each counts for its part."""
+        if not self._classifies:
+            return 0.0
+        if holds_labels(Y):
+            return float(np.count_nonzero(A.argmax(axis=1) == Y))
+        if self.net.output.name == "softmax":
+            return float(np.count_nonzero(A.argmax(axis=1) == Y.argmax(axis=1)))
+        return float(np.mean((A > 0.5) == (Y > 0.5))) * len(A)
+
+
+def _check_targets(targets: Any, n: int, net: MLP, cost: costs.Cost) -> Array:
+    """Targets in one of the two forms of costs.py: labels (n,) or numbers (n, outputs) in the network's dtype."""
+    y: Array = np.asarray(targets)
+    outputs = net.sizes[-1]
+    allowed = f"class labels ({n},) or numbers ({n}, {outputs})" if outputs > 1 else f"numbers ({n},) or ({n}, 1)"
+    if y.shape not in ((n,), (n, outputs)):
+        raise ValueError(f"y: received shape {y.shape} for {n:,} examples, but it must be {allowed}")
+    if y.dtype.kind not in "buif":
+        raise TypeError(f"y: received dtype {y.dtype}, but it must be {allowed}")
+    if y.ndim == 1 and outputs > 1:
+        if y.dtype.kind not in "ui":
+            raise TypeError(f"y: received dtype {y.dtype}, but class labels must be integers from 0 to {outputs - 1}")
+        wrong = np.flatnonzero((y < 0) | (y >= outputs))
+        if len(wrong):
+            raise ValueError(
+                f"y: received label {y[wrong[0]]} at example {wrong[0]:,}, but labels must be from 0 to {outputs - 1}"
+            )
+        return y.astype(np.intp)
+    Y: Array = y.reshape(n, outputs).astype(net.dtype)
+    if not np.isfinite(Y).all():
+        raise ValueError(f"y: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
+    if cost.name.endswith("cross_entropy") and (Y.min() < 0 or Y.max() > 1):
+        worst = Y.min() if Y.min() < 0 else Y.max()
+        raise ValueError(f"y: received {worst:g}, but targets of {cost.name} must be from 0 to 1")
+    if cost.name == "softmax_cross_entropy" and np.abs(Y.sum(axis=1) - 1).max() > 1e-3:
+        worst = int(np.abs(Y.sum(axis=1) - 1).argmax())
+        raise ValueError(f"y: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
+    return Y

@@ -1,0 +1,638 @@
+"""Minimisers of a function of one vector: `sgd`, `adam`, `lbfgs`. They know an objective and θ, and no network.
+
+An objective is called as `objective(theta, rows) -> (cost, gradient)`, and `len(objective)` says over how many examples
+rows range; without a length it is a plain function `objective(theta)`, for full-batch descent. Where it offers
+`accumulate`, as `mlp.Objective` does, descent steps are taken through that (see there). A validation set is anything
+with `evaluate(theta) -> (cost, accuracy or None)`, again such as an `mlp.Objective`.
+
+Read the update rules first (`_Descent` to `_Adam`), then `_descend`, the one loop that runs them, and `_Monitor`, which
+keeps the history and decides when to stop for all three minimisers. All return `scipy.optimize.OptimizeResult`:
+
+    x        θ, the vector given, updated in place
+    fun      the last cost recorded (history[-1]["cost"], or the restored epoch's)
+    nit      epochs (sgd, adam) or iterations (lbfgs);  nfev: evaluations of the gradient
+    history  one record for each of them, a `History`
+    status   0 converged or ran as asked · 1 not converged within the limit ·
+             2 line search failed (lbfgs) · 3 diverged · 99 stopped by the callback
+    success, message   whether that is good, and why it stopped
+
+They serve `scipy.optimize.minimize(objective, theta, jac=True, method=mlp.sgd, options={...})` too; there, as is SciPy's
+way, the vector given is left alone.
+"""
+
+import difflib
+import inspect
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+
+from mlp.blas import Array, axpy
+from mlp.checks import check_integer, check_name, check_number, shown
+from mlp.data import batches
+
+Callback = Callable[..., Any]
+Schedule = Callable[[int], float]
+
+_CONVERGED, _LIMIT, _DIVERGED, _CALLBACK = 0, 1, 3, 99  # 2 is SciPy's, for a line search that failed
+
+
+class History(list[dict[str, Any]]):
+    """One record (a dict) per epoch or iteration; `history["cost"]` is the column of that name."""
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return [record[key] for record in self]
+        return super().__getitem__(key)
+
+
+# Update rules. η is the learning rate, λ the objective's weight decay, ∂C the mini-batch gradient, penalty included.
+
+
+class _Descent:
+    """θ ← θ − η ∂C: the step is added up into θ itself."""
+
+    def __init__(self, objective: Any):
+        self.objective = objective
+
+    def step(self, theta: Array, rows: Any, rate: float) -> float:
+        cost: float = self.objective.accumulate(theta, rows, theta, -rate, 1.0)
+        return cost
+
+
+class _Momentum(_Descent):
+    """v ← μv − η ∂C, θ ← θ + v (Polyak 1964)."""
+
+    def __init__(self, objective: Any, theta: Array, momentum: float):
+        super().__init__(objective)
+        self.momentum = momentum
+        self.velocity = np.zeros_like(theta)
+
+    def step(self, theta: Array, rows: Any, rate: float) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.velocity, -rate, self.momentum)
+        axpy(1.0, self.velocity, theta)
+        return cost
+
+
+class _Nesterov(_Momentum):
+    """v ← μv − η ∂C, θ ← θ + μv − η ∂C: θ stands where the gradient is taken (Sutskever et al. 2013; Bengio's form)."""
+
+    def __init__(self, objective: Any, theta: Array, momentum: float):
+        super().__init__(objective, theta, momentum)
+        self.descent = np.empty_like(theta)
+
+    def step(self, theta: Array, rows: Any, rate: float) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.descent, -rate, 0.0)
+        self.velocity *= self.momentum
+        self.velocity += self.descent
+        theta += self.descent
+        axpy(self.momentum, self.velocity, theta)
+        return cost
+
+
+class _Adam(_Descent):
+    """m ← β₁m + (1 − β₁) ∂C, v ← β₂v + (1 − β₂) ∂C², θ ← θ − η m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+
+    (Kingma and Ba 2015, algorithm 1; weight decay is part of the cost, hence of ∂C.) Kept are m/(1 − β₁) and
+    v/(1 − β₂), which saves two products, and everything is done block by block, so that a block stays in cache.
+    """
+
+    BLOCK = 8192
+
+    def __init__(self, objective: Any, theta: Array, beta1: float, beta2: float, epsilon: float):
+        super().__init__(objective)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.steps = 0
+        self.m, self.v, self.gradient = np.zeros_like(theta), np.zeros_like(theta), np.empty_like(theta)
+
+    def step(self, theta: Array, rows: Any, rate: float) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0)
+        self.steps += 1
+        # θ − η m̂/(√v̂ + ε) with numerator and denominator divided by √((1 − β₂)/(1 − β₂ᵗ)), in terms of what is kept
+        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
+        scale = -rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / root
+        epsilon = self.epsilon / root
+        for start in range(0, theta.size, self.BLOCK):
+            block = slice(start, start + self.BLOCK)
+            g, m, v = self.gradient[block], self.m[block], self.v[block]
+            m *= self.beta1
+            m += g
+            v *= self.beta2
+            v += np.square(g, out=g)
+            np.sqrt(v, out=g)
+            g += epsilon
+            np.divide(m, g, out=g)
+            g *= scale
+            theta[block] += g
+        return cost
+
+
+# Learning-rate schedules: functions of the epoch, counted from 0, that return a factor of the learning rate
+
+
+def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
+    """The schedule of that name, "step:0.1:10" with its parameters, or the user's own function of the epoch."""
+    if callable(schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        raise TypeError(
+            f"schedule: received {shown(schedule)}, but it must be constant, step, exponential, cosine or a function of the "
+            "epoch that returns a factor of the learning rate"
+        )
+    name, *given = schedule.split(":")
+    defaults = {"constant": [], "step": [0.1, max(1, epochs // 3)], "exponential": [0.95], "cosine": []}
+    check_name("schedule", name, defaults)
+    try:
+        numbers = [float(text) for text in given]
+        if len(numbers) > len(defaults[name]) or not all(number > 0 and math.isfinite(number) for number in numbers):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"schedule: received {shown(schedule)}, but it must be constant, step:FACTOR:EPOCHS, exponential:FACTOR or "
+            "cosine, with parameters above 0"
+        ) from None
+    parameters = numbers + defaults[name][len(numbers) :]
+    if name == "step":
+        factor, every = parameters
+        return lambda epoch: float(factor ** (epoch // every))
+    if name == "exponential":
+        return lambda epoch: float(parameters[0] ** epoch)
+    if name == "cosine":
+        return lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+    return lambda _epoch: 1.0
+
+
+# What all minimisers share: history, callback and the reasons to stop
+
+
+class _Stop(Exception):
+    """Ends a run: why, and how that is reported."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
+class _Monitor:
+    """Keeps the history and the best parameters, tells the callback, and raises `_Stop` when it is time."""
+
+    def __init__(
+        self,
+        unit: str,
+        validation: Any,
+        patience: int | None,
+        tol: float | None,
+        tol_epochs: int,
+        callback: Callback | None,
+    ):
+        if validation is not None and not hasattr(validation, "evaluate"):
+            raise TypeError(f"validation: received {shown(validation)}, but it must have evaluate(theta), as an Objective has")
+        if patience is not None:
+            check_integer("patience", patience, at_least=1)
+            if validation is None:
+                raise ValueError(f"patience: received {patience} without a validation set to be patient about")
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback: received {shown(callback)}, but it must be callable")
+        self.unit = unit
+        self.validation = validation
+        self.patience = patience
+        self.tol = None if tol is None else check_number("tol", tol, at_least=0)
+        self.tol_epochs = check_integer("tol_epochs", tol_epochs, at_least=1)
+        self.callback = callback
+        self.passes_result = callback is not None and _takes_result(callback)
+        self.history = History()
+        self.calm = 0  # for how many records |ΔC| has been below tol
+        self.best: tuple[float, int, Array] | None = None  # score, number of the record, parameters
+        self.started = time.perf_counter()
+
+    def record(self, theta: Array, cost: float, **facts: Any) -> None:
+        """Write down how an epoch or iteration went; θ is copied where it is kept."""
+        record: dict[str, Any] = {self.unit: len(self.history) + 1, "cost": cost}
+        if self.validation is not None:
+            evaluation = self.validation.evaluate(theta)
+            record["validation_cost"], record["validation_accuracy"] = float(evaluation[0]), evaluation[1]
+        record.update(facts)
+        record["seconds"] = time.perf_counter() - self.started
+        if self.history and self.tol is not None:
+            self.calm = self.calm + 1 if abs(cost - self.history[-1]["cost"]) < self.tol else 0
+        self.history.append(record)
+        if self.patience is not None:
+            self._compare(theta, record)
+        self._tell(theta, record)
+        if self.tol is not None and self.calm >= self.tol_epochs:
+            raise _Stop(
+                f"converged: the cost changed by less than {self.tol:g} in {_count(self.tol_epochs, self.unit)} running",
+                _CONVERGED,
+            )
+        if self.patience is not None and self.best is not None and len(self.history) - self.best[1] >= self.patience:
+            raise _Stop(
+                f"stopped early: no better validation {_measure(record)} in {_count(self.patience, self.unit)}", _CONVERGED
+            )
+
+    def _compare(self, theta: Array, record: dict[str, Any]) -> None:
+        """Keep θ if it is the best so far: by accuracy on the validation set, or by cost where there is no accuracy."""
+        score = -record["validation_cost"] if _measure(record) == "cost" else record["validation_accuracy"]
+        if self.best is None or score > self.best[0]:
+            self.best = score, len(self.history), theta.copy()
+
+    def _tell(self, theta: Array, record: dict[str, Any]) -> None:
+        """Call back as SciPy does: with an `intermediate_result` if that is what the callback takes, or else with θ."""
+        if self.callback is None:
+            return
+        try:
+            if self.passes_result:
+                self.callback(
+                    intermediate_result=OptimizeResult(x=theta, fun=record["cost"], nit=len(self.history), history=self.history)
+                )
+            else:
+                self.callback(theta.copy())
+        except StopIteration:
+            raise _Stop("stopped by the callback", _CALLBACK) from None
+
+    def finish(self, theta: Array, message: str, status: int, success: bool, **facts: Any) -> OptimizeResult:
+        """The result; with patience, θ is first put back to the best parameters, if they aren't the last ones."""
+        chosen = len(self.history)
+        if self.best is not None and self.best[1] != chosen:
+            _, chosen, best_theta = self.best
+            theta[...] = best_theta
+            message += f"; restored the best parameters, of {self.unit} {chosen}"
+        return OptimizeResult(
+            x=theta,
+            fun=self.history[chosen - 1]["cost"] if chosen else math.nan,
+            nit=len(self.history),
+            success=success,
+            status=status,
+            message=message,
+            history=self.history,
+            **facts,
+        )
+
+
+def _measure(record: dict[str, Any]) -> str:
+    """What validation is judged by."""
+    return "cost" if record["validation_accuracy"] is None else "accuracy"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}" + ("s" if number != 1 else "")
+
+
+def _takes_result(callback: Callback) -> bool:
+    """SciPy's rule: a callback whose one parameter is called intermediate_result gets the result; any other, θ."""
+    try:
+        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        return False
+
+
+# The loop of sgd and adam
+
+
+def _descend(
+    objective: Any,
+    theta: Array,
+    rule: Callable[[Any, Array], _Descent],
+    *,
+    learning_rate: float,
+    schedule: str | Schedule,
+    batch_size: int | None,
+    epochs: int,
+    seed: int | np.random.Generator | None,
+    monitor: _Monitor,
+    scipy: dict[str, Any],
+) -> OptimizeResult:
+    """Epochs of mini-batch steps by one of the update rules."""
+    objective, given = _unwrap(objective, theta, scipy)
+    check_number("learning_rate", learning_rate, above=0)
+    check_integer("epochs", epochs, at_least=0)
+    factor = _schedule(schedule, epochs)
+    n = len(objective) if hasattr(objective, "__len__") else None
+    if batch_size is not None:
+        check_integer("batch_size", batch_size, at_least=1)
+        if n is None:
+            raise ValueError(
+                f"batch_size: received {batch_size}, but the objective has no len(), so it is not known over how many "
+                "examples batches range; only batch_size=None (full-batch descent) is allowed"
+            )
+    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(_check_seed(seed))
+    if not hasattr(objective, "accumulate"):
+        objective = _Plain(objective)
+    # θ itself is what is updated, unless the objective's arithmetic is in another dtype
+    theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
+    update = rule(objective, theta)
+    steps = 0
+    safe = theta.copy()  # the last parameters known to be finite
+    message, status, success = f"ran all {_count(epochs, 'epoch')}", _CONVERGED, True
+    try:
+        with np.errstate(all="ignore"):  # what overflows shows in the cost, which is looked at after every step
+            for epoch in range(epochs):
+                rate = learning_rate * _check_factor(factor(epoch), epoch)
+                total, seen = 0.0, 0
+                for rows in [None] if batch_size is None else batches(n or 0, batch_size, rng):
+                    count = (n or 1) if rows is None else len(rows)
+                    total += update.step(theta, rows, rate) * count
+                    seen += count
+                    steps += 1
+                    if not math.isfinite(total):
+                        raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {steps:,}")
+                cost = total / seen + (objective.penalty(theta) if hasattr(objective, "penalty") else 0.0)
+                if not math.isfinite(cost) or not np.isfinite(theta).all():
+                    raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {steps:,}")
+                safe[...] = theta
+                monitor.record(theta, cost, learning_rate=rate)
+        if monitor.tol is not None:
+            message, status, success = f"not converged: {message}, and the cost still changes", _LIMIT, False
+    except _Diverged as reason:
+        theta[...] = safe
+        kept = f"of the end of epoch {len(monitor.history)}" if monitor.history else "from before the first step"
+        message = (
+            f"diverged: {reason}; the parameters {kept} are kept. Try a learning rate below {learning_rate:g}, or inputs "
+            "scaled to about 1"
+        )
+        status, success = _DIVERGED, False
+    except _Stop as reason:
+        message, status, success = str(reason), reason.status, reason.status == _CONVERGED
+    result = monitor.finish(theta, message, status, success, nfev=steps)
+    if theta is not given:
+        given[...] = theta
+        result.x = given
+    return result
+
+
+class _Diverged(Exception):
+    """A cost or parameter is no longer finite."""
+
+
+class _Plain:
+    """A function (cost, gradient) behind the interface that descent steps are taken through."""
+
+    def __init__(self, function: Callable[..., tuple[float, Array]]):
+        self.function = function
+
+    def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
+        cost, gradient = self.function(theta) if rows is None else self.function(theta, rows)
+        out *= beta
+        out += alpha * gradient
+        return float(cost)
+
+
+def _check_seed(seed: Any) -> int | None:
+    return None if seed is None else check_integer("seed", seed, at_least=0)
+
+
+def _check_factor(factor: Any, epoch: int) -> float:
+    return check_number(f"schedule at epoch {epoch}", factor, at_least=0)
+
+
+_SCIPY_ARGUMENTS = ("args", "jac", "hess", "hessp", "bounds", "constraints")
+
+
+def _unwrap(objective: Any, theta: Any, scipy: dict[str, Any]) -> tuple[Any, Array]:
+    """The objective and the vector to update, however they were handed over.
+
+    `scipy.optimize.minimize(..., jac=True)` wraps the objective in an object that remembers its gradient; the original
+    is that object's `fun`. It passes x0 itself, which SciPy's methods never change, so a copy is updated.
+    """
+    for name in scipy:
+        if name not in _SCIPY_ARGUMENTS:
+            raise TypeError(f"received the unknown argument {name!r}{_closest(name)}")
+    for name in ("args", "hess", "hessp", "bounds", "constraints"):
+        if scipy.get(name) is not None and (not isinstance(scipy[name], tuple) or scipy[name]):
+            raise ValueError(f"{name}: received {shown(scipy[name])}, but this method takes none")
+    if not callable(objective):
+        raise TypeError(f"objective: received {shown(objective)}, but it must be callable: theta -> (cost, gradient)")
+    jac = scipy.get("jac")
+    if jac is not None:
+        theta = np.array(theta)
+        if getattr(jac, "__self__", None) is objective and hasattr(objective, "fun"):
+            objective = objective.fun  # type: ignore[union-attr]
+        elif jac is not True:
+            raise ValueError("jac: this method needs jac=True, with an objective that returns (cost, gradient)")
+    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind != "f" or not theta.size:
+        raise TypeError(f"theta: received {shown(theta)}, but it must be a vector (P,) of floats, which is updated in place")
+    if not np.isfinite(theta).all():
+        raise ValueError(f"theta: received {theta[~np.isfinite(theta)][0]}, but every parameter must be finite")
+    return objective, theta
+
+
+def _closest(name: str) -> str:
+    known = {p for function in (sgd, adam, lbfgs) for p in inspect.signature(function).parameters}
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+# The three minimisers
+
+
+def sgd(
+    objective: Any,
+    theta: Array,
+    *,
+    learning_rate: float = 0.1,
+    schedule: str | Schedule = "constant",
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    batch_size: int | None = 128,
+    epochs: int = 10,
+    seed: int | np.random.Generator | None = 0,
+    validation: Any = None,
+    patience: int | None = None,
+    tol: float | None = None,
+    tol_epochs: int = 3,
+    callback: Callback | None = None,
+    **scipy: Any,
+) -> OptimizeResult:
+    """Stochastic, mini-batch or full-batch gradient descent on θ, in place.
+
+    One step, with η the learning rate, μ the momentum and ∂C the gradient over the mini-batch:
+
+        μ = 0:     θ ← θ − η ∂C
+        momentum:  v ← μv − η ∂C,  θ ← θ + v
+        Nesterov:  v ← μv − η ∂C,  θ ← θ + μv − η ∂C
+
+    Args:
+        objective: `mlp.Objective`, or any function (theta, rows) -> (cost, gradient).
+        theta: parameters (P,), updated in place.
+        learning_rate: η, above 0.
+        schedule: what η is multiplied by in each epoch: "constant", "step:FACTOR:EPOCHS", "exponential:FACTOR",
+            "cosine", or a function of the epoch (counted from 0).
+        momentum: μ, from 0 to below 1.
+        nesterov: whether the momentum is Nesterov's.
+        batch_size: examples a step: 1 is stochastic descent, None full-batch. The last, shorter batch is used too.
+        epochs: how many times to go through all examples, in a new random order each time.
+        seed: of the order: an integer, a Generator, or None for a different order each time.
+        validation: what to evaluate after each epoch: an `Objective` over the validation set.
+        patience: stop after so many epochs without a better validation accuracy (cost, for regression); with it, the
+            best parameters are restored at the end.
+        tol: stop once the cost changes by less than this, tol_epochs epochs running.
+        callback: called after each epoch, in SciPy's way: `callback(intermediate_result)` gets an OptimizeResult with
+            x (live: copy it), fun, nit and history; a callback with another parameter gets θ; StopIteration ends the run.
+
+    Returns:
+        `OptimizeResult` (see the top of this module). History records: epoch, cost (the mean over the epoch's
+        mini-batches as they were met, plus the penalty at the end of it), validation_cost and validation_accuracy if
+        there is a validation set, learning_rate, seconds.
+    """
+    check_number("momentum", momentum, at_least=0, below=1)
+
+    def rule(objective: Any, theta: Array) -> _Descent:
+        if not momentum:
+            return _Descent(objective)
+        return (_Nesterov if nesterov else _Momentum)(objective, theta, momentum)
+
+    return _descend(
+        objective,
+        theta,
+        rule,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
+        scipy=scipy,
+    )
+
+
+def adam(
+    objective: Any,
+    theta: Array,
+    *,
+    learning_rate: float = 1e-3,
+    schedule: str | Schedule = "constant",
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    batch_size: int | None = 128,
+    epochs: int = 10,
+    seed: int | np.random.Generator | None = 0,
+    validation: Any = None,
+    patience: int | None = None,
+    tol: float | None = None,
+    tol_epochs: int = 3,
+    callback: Callback | None = None,
+    **scipy: Any,
+) -> OptimizeResult:
+    """Adam (Kingma and Ba 2015) on θ, in place. One step, t counting from 1:
+
+        m ← β₁m + (1 − β₁) ∂C,  v ← β₂v + (1 − β₂) ∂C²
+        θ ← θ − η (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+
+    beta1 and beta2 are from 0 to below 1, epsilon above 0. All else is as in `sgd`.
+    """
+    check_number("beta1", beta1, at_least=0, below=1)
+    check_number("beta2", beta2, at_least=0, below=1)
+    check_number("epsilon", epsilon, above=0)
+    return _descend(
+        objective,
+        theta,
+        lambda objective, theta: _Adam(objective, theta, beta1, beta2, epsilon),
+        learning_rate=learning_rate,
+        schedule=schedule,
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
+        scipy=scipy,
+    )
+
+
+def lbfgs(
+    objective: Any,
+    theta: Array,
+    *,
+    maxiter: int = 200,
+    memory: int = 10,
+    gtol: float = 1e-5,
+    ftol: float = 1e-9,
+    validation: Any = None,
+    patience: int | None = None,
+    tol: float | None = None,
+    tol_epochs: int = 3,
+    callback: Callback | None = None,
+    **scipy: Any,
+) -> OptimizeResult:
+    """SciPy's L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997) over all examples; the result is written into θ.
+
+    The minimiser's arithmetic is float64, whatever θ's. Where SciPy would call a cost that turned NaN a success, this
+    goes back to the best parameters met, and says that it diverged.
+
+    Args:
+        objective: `mlp.Objective`, or any function theta -> (cost, gradient).
+        theta: parameters (P,), where to start; the result is written into it.
+        maxiter: at most so many iterations, each of one evaluation or a few.
+        memory: how many past steps the curvature is estimated from.
+        gtol: stop when no component of the gradient is larger.
+        ftol: stop when the cost falls by less than this times the cost.
+        validation, patience, tol, tol_epochs, callback: as in `sgd`, by iteration.
+
+    Returns:
+        `OptimizeResult`, with jac, hess_inv and njev as SciPy gives them. History records: iteration, cost,
+        validation_cost and validation_accuracy if there is a validation set, gradient_norm, evaluations, seconds.
+    """
+    objective, given = _unwrap(objective, theta, scipy)
+    check_integer("maxiter", maxiter, at_least=0)
+    check_integer("memory", memory, at_least=1)
+    check_number("gtol", gtol, at_least=0)
+    check_number("ftol", ftol, at_least=0)
+    monitor = _Monitor("iteration", validation, patience, tol, tol_epochs, callback)
+    evaluated = _Evaluated(objective)
+    theta = given.astype(np.float64)
+
+    def record(intermediate_result: OptimizeResult) -> None:
+        theta[...] = intermediate_result.x  # SciPy's own is one live buffer
+        monitor.record(
+            theta, float(intermediate_result.fun), gradient_norm=evaluated.gradient_norm, evaluations=evaluated.count
+        )
+
+    ended: dict[str, Any] = {}
+    try:
+        found = minimize(
+            evaluated,
+            theta.copy(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=record,
+            options={"maxiter": maxiter, "maxcor": memory, "gtol": gtol, "ftol": ftol, "maxfun": max(15_000, 20 * maxiter)},
+        )
+        theta[...] = found.x
+        message, status, success = found.message, found.status, bool(found.success)
+        ended = {name: found[name] for name in ("jac", "hess_inv")}
+    except _Diverged as reason:
+        if evaluated.best is not None:
+            theta[...] = evaluated.best[1]
+        message, status, success = f"diverged: {reason}; went back to the best parameters met", _DIVERGED, False
+    except _Stop as reason:
+        message, status, success = str(reason), reason.status, reason.status == _CONVERGED
+    result = monitor.finish(theta, message, status, success, nfev=evaluated.count, njev=evaluated.count, **ended)
+    if evaluated.best is not None and (status == _DIVERGED or not monitor.history):
+        result.fun = evaluated.best[0]
+    with np.errstate(all="ignore"):
+        given[...] = theta
+    result.x = given
+    return result
+
+
+class _Evaluated:
+    """An objective that counts its evaluations, remembers the best and refuses to go on from what isn't finite."""
+
+    def __init__(self, objective: Any):
+        self.objective = objective
+        self.count = 0
+        self.gradient_norm = math.nan
+        self.best: tuple[float, Array] | None = None
+
+    def __call__(self, theta: Array) -> tuple[float, Array]:
+        cost, gradient = self.objective(theta)
+        self.count += 1
+        self.gradient_norm = float(np.linalg.norm(gradient))
+        if not math.isfinite(cost) or not math.isfinite(self.gradient_norm):
+            raise _Diverged(
+                f"the cost became {cost:g}, its gradient's norm {self.gradient_norm:g}, in evaluation {self.count:,}"
+            )
+        if self.best is None or cost < self.best[0]:
+            self.best = cost, theta.copy()
+        return cost, gradient
