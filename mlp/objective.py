@@ -72,17 +72,18 @@ class Objective:
         """The cost and its gradient at θ, over all examples or over the given rows of X.
 
         Args:
-            theta: parameters (P,), of any real dtype. The arithmetic is the network's; the gradient has theta's dtype.
+            theta: parameters (P,), of any real dtype; they are converted to the network's, in which all arithmetic is done.
             rows: indices (integers, repeats allowed) or a slice. None: all examples.
 
         Returns:
-            C as a float and ∂C/∂θ, a new vector (P,).
+            C as a float and ∂C/∂θ, a new vector (P,) of float64 whatever the network's dtype: SciPy's minimisers go on
+            computing with it, and float32 would make their line searches overflow.
         """
         own = self._check_theta(theta)
         gradient = np.empty_like(own)
         with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
             cost = self.accumulate(own, self._check_rows(rows), gradient, 1.0, 0.0) + self.penalty(own)
-        return cost, gradient.astype(np.asarray(theta).dtype, copy=False) if own.dtype != theta.dtype else gradient
+        return cost, gradient.astype(np.float64, copy=False)
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
         """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the mean cost, no penalty.
