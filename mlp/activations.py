@@ -5,6 +5,7 @@ Every one of them but softmax works element by element, and has a derivative tha
 with `value(Z)` and `derivative(Z)`, both returning an array of Z's shape; `get` wraps it.
 """
 
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +30,16 @@ class Activation:
         raise NotImplementedError
 
 
+@cache
+def _constant(value: int, width: int, dtype: np.dtype[Any]) -> Array:
+    return np.full(width, value, dtype)
+
+
+def _row(value: int, like: Array) -> Array:
+    """A constant row to broadcast: numpy's minimum and maximum take it at more than twice the speed of a scalar."""
+    return _constant(value, like.shape[1], like.dtype)
+
+
 class Identity(Activation):
     """σ(z) = z, σ′(z) = 1."""
 
@@ -48,10 +59,11 @@ class ReLU(Activation):
     name = "relu"
 
     def value(self, Z: Array, out: Array) -> None:
-        np.maximum(Z, 0, out=out)
+        np.maximum(Z, _row(0, Z), out=out)
 
     def backward(self, Delta: Array, Z: Array, A: Array) -> None:
-        Delta *= np.sign(A, out=A)
+        np.minimum(A, _row(1, A), out=A)
+        Delta *= np.ceil(A, out=A)  # ⌈min(a, 1)⌉ = [a > 0]
 
 
 class Softplus(Activation):
@@ -75,7 +87,7 @@ class Threshold(Activation):
 
     def value(self, Z: Array, out: Array) -> None:
         np.sign(Z, out=out)
-        np.maximum(out, 0, out=out)
+        np.maximum(out, _row(0, out), out=out)
 
     def backward(self, Delta: Array, Z: Array, A: Array) -> None:
         Delta[...] = 0

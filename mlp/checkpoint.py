@@ -1,12 +1,16 @@
-"""Models on disk: `save` and `load`.
+"""Models and runs on disk: `save`, `load`, and `Run`, the directory that a training run writes.
 
 A model file is a NumPy .npz archive (a zip of .npy arrays) with two members and nothing executable in it:
 
     header.npy   UTF-8 JSON as bytes (uint8): {"format": "mlp-model", "version": 1, "dtype": "float32",
                  "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "notes": …}
     theta.npy    every parameter, one vector: W¹ row by row, b¹, W², b², …
+
+A run's directory holds config.json (everything that decides how the run goes), metrics.csv (a line an epoch, written as
+the epoch ends) and model.npz.
 """
 
+import csv
 import io
 import json
 import os
@@ -156,3 +160,38 @@ def _checked_header(path: Path, encoded: Array) -> dict[str, Any]:
     ):
         raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
     return header
+
+
+class Run:
+    """A run's directory: the configuration, the metrics per epoch and the model."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self._columns: list[str] = []
+
+    @classmethod
+    def create(cls, directory: str | os.PathLike[str], configuration: Mapping[str, Any]) -> "Run":
+        """A new run, in a directory that is new or empty; its configuration is written at once."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise FileExistsError(f"{directory}: holds files already, but a run's directory must be new or empty")
+        run = cls(directory)
+        with atomic_write(directory / "config.json") as stream:
+            stream.write(json.dumps(configuration, indent=2, ensure_ascii=False).encode() + b"\n")
+        return run
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add a record to metrics.csv; the first one's names head the columns."""
+        with (self.directory / "metrics.csv").open("a", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            if not self._columns:
+                self._columns = list(record)
+                table.writerow(self._columns)
+            table.writerow(["" if record[name] is None else record[name] for name in self._columns])
+
+    def save_model(self, net: MLP, notes: Any = None) -> Path:
+        """Write model.npz; returns its path."""
+        path = self.directory / "model.npz"
+        save(path, net, notes)
+        return path

@@ -133,7 +133,7 @@ class _Adam(_Descent):
 # Learning-rate schedules: functions of the epoch, counted from 0, that return a factor of the learning rate
 
 
-def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
+def get_schedule(schedule: str | Schedule, epochs: int) -> Schedule:
     """The schedule of that name, "step:0.1:10" with its parameters, or the user's own function of the epoch."""
     if callable(schedule):
         return schedule
@@ -308,7 +308,7 @@ def _descend(
     objective, given = _unwrap(objective, theta, scipy)
     check_number("learning_rate", learning_rate, above=0)
     check_integer("epochs", epochs, at_least=0)
-    factor = _schedule(schedule, epochs)
+    factor = get_schedule(schedule, epochs)
     n = len(objective) if hasattr(objective, "__len__") else None
     if batch_size is not None:
         check_integer("batch_size", batch_size, at_least=1)

@@ -1,0 +1,213 @@
+"""`python -m mlp.train`, on a small MNIST made of its first images."""
+
+import csv
+import gzip
+import json
+import os
+import shlex
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlp
+from mlp import train
+
+MNIST = Path(__file__).parent.parent / "data" / "mnist"
+
+
+def write_idx(path, array):
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A directory with the first 1,200 training and 300 test images of MNIST."""
+    directory = tmp_path_factory.mktemp("small-mnist")
+    for name, count in (("train", 1200), ("t10k", 300)):
+        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+            whole = mlp.read_idx(MNIST / f"{name}-{kind}.gz")
+            write_idx(directory / f"{name}-{kind}", whole[:count])
+    return directory
+
+
+@pytest.fixture
+def command(small, tmp_path):
+    """Runs the command in this process on the small data; returns (status, the run's directory)."""
+
+    def run(text, out="run"):
+        out = tmp_path / out
+        status = train.main(["--data", str(small), "--validation", "200", "--out", str(out), *shlex.split(text)])
+        return status, out
+
+    return run
+
+
+def metrics(out):
+    with (out / "metrics.csv").open(encoding="utf-8") as table:
+        return list(csv.DictReader(table))
+
+
+def test_a_run_says_what_it_does_line_by_line_and_learns(command, capsys):
+    status, out = command("--hidden 32 --epochs 3 --batch-size 32")
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert lines[0] == "Data: MNIST, 1,000 training, 200 validation, 300 test images"
+    assert lines[1].startswith("Network: 784-32-10, relu hidden units, softmax output, 25,450 parameters (float32, ")
+    assert lines[2] == "Cost: softmax cross entropy, weight decay 0.0001"
+    assert lines[3].startswith("Minimiser: sgd, learning rate 0.2 (cosine), momentum 0.9, batches of 32, 3 epochs")
+    assert [line.partition(":")[0] for line in lines[4:7]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert lines[7] == "Stopped: ran all 3 epochs"
+    accuracy = float(lines[8].removeprefix("Test accuracy: ").split(" ")[0])
+    assert accuracy > 75  # 1,000 images are enough for that; guessing gets 10
+    assert lines[10] == f"Saved in {out}: config.json, metrics.csv, model.npz"
+
+
+def test_the_saved_model_is_the_one_that_was_tested(command, small, capsys):
+    _, out = command("--hidden 16 --epochs 2 --quiet")
+    printed = capsys.readouterr().out
+    net = mlp.load(out / "model.npz")
+    _, _, test = mlp.load_mnist(small, validation=200)
+    assert printed.startswith(f"Test accuracy: {100 * np.mean(net.predict(test.X) == test.y):.2f} %")
+    assert len(printed.splitlines()) == 1
+
+
+def test_metrics_have_a_line_an_epoch(command):
+    _, out = command("--hidden 16 --epochs 3 --quiet")
+    rows = metrics(out)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0]) == ["epoch", "cost", "validation_cost", "validation_accuracy", "learning_rate", "seconds"]
+    assert float(rows[2]["cost"]) < float(rows[0]["cost"])
+
+
+def test_the_configuration_repeats_the_run_to_the_bit(command):
+    _, first = command("--hidden 12,8 --activation tanh --optimizer adam --epochs 2 --batch-size 50 --seed 5 --quiet")
+    words = shlex.split(json.loads((first / "config.json").read_text())["command"])
+    assert words[:3] == ["python", "-m", "mlp.train"]
+    assert train.main([*words[3:], "--out", str(first.parent / "again"), "--quiet"]) == 0
+    assert (first / "model.npz").read_bytes() == (first.parent / "again" / "model.npz").read_bytes()
+    other = [word if word != "5" else "6" for word in words[3:]]
+    assert train.main([*other, "--out", str(first.parent / "other"), "--quiet"]) == 0
+    assert (first / "model.npz").read_bytes() != (first.parent / "other" / "model.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--hidden none --optimizer lbfgs --epochs 5",
+        "--hidden 8 --output logistic",
+        "--hidden 8 --output logistic --cost quadratic --activation logistic --momentum 0 --learning-rate 3",
+        "--hidden 8 --output identity --cost quadratic --learning-rate 0.01",
+        "--hidden 8 --dtype float64 --nesterov --schedule step:0.5:1 --init he_normal",
+        "--hidden 8 --activation softplus --schedule exponential:0.9 --init small_normal:0.1 --batch-size full",
+        "--hidden 8 --validation 0",
+        "--hidden 8 --patience 1 --epochs 4",
+    ],
+)
+def test_every_option_runs(command, text, capsys):
+    status, out = command(f"--epochs 2 {text}")
+    assert status == 0, capsys.readouterr()
+    assert mlp.load(out / "model.npz").sizes[0] == 784
+    assert len(metrics(out)) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("--learning-rate -1", "argument --learning-rate: received -1.0 (float), but it must be a finite number above 0"),
+        ("--learning-rate fast", "argument --learning-rate: received 'fast' (str), but it must be a finite number above 0"),
+        ("--momentum 1", "argument --momentum: received 1.0 (float), but it must be a finite number at least 0 and below 1"),
+        ("--epochs 1.5", "argument --epochs: received '1.5' (str), but it must be an integer of at least 0"),
+        ("--batch-size 0", "argument --batch-size: received 0 (int), but it must be an integer of at least 1"),
+        ("--hidden 30,x", "argument --hidden: received 'x' (str), but it must be an integer of at least 1"),
+        ("--activation relo", "argument --activation: invalid choice: 'relo'"),
+        ("--init glorot", "argument --init: init: received 'glorot' (str)"),
+        ("--schedule cosin", "argument --schedule: schedule: received 'cosin' (str), but it must be one of constant, step, "),
+        ("--seed -1", "argument --seed: received -1 (int), but it must be an integer of at least 0"),
+        ("--weight-decay nan", "argument --weight-decay: received nan (float)"),
+        ("--optimizer adam --momentum 0.9", "argument --momentum: --optimizer adam has no use for it"),
+        ("--optimizer lbfgs --batch-size 10", "argument --batch-size: --optimizer lbfgs has no use for it"),
+        ("--patience 3 --validation 0", "argument --patience: needs a validation set, but --validation is 0"),
+        ("--shedule cosine", "unrecognized arguments: --shedule"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(command, text, message, capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        command(text)
+    assert exit_status.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("--cost logistic_cross_entropy", "cost: received 'logistic_cross_entropy' with a network whose output is 'softmax'"),
+        ("--validation 5000", "validation: received 5000 (int), but it must be an integer of at least 0 and at most 1,199"),
+        ("--data nowhere", "MNIST was not found in nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2_and_leaves_no_model(command, text, message, capsys):
+    status, out = command(text)
+    printed = capsys.readouterr()
+    assert status == 2
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("python -m mlp.train: error: ")
+    assert message in printed.err
+    assert not (out / "model.npz").exists()
+
+
+def test_a_damaged_data_file_is_named(command, small, tmp_path, capsys):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for path in small.iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    images = (damaged / "train-images-idx3-ubyte").read_bytes()
+    (damaged / "train-images-idx3-ubyte").unlink()
+    (damaged / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(images)[:-1000])
+    status, _ = command(f"--data {damaged}")
+    assert status == 2
+    assert "train-images-idx3-ubyte.gz: the gzip data is damaged or cut short" in capsys.readouterr().err
+
+
+def test_an_existing_run_is_not_overwritten(command, capsys):
+    _, out = command("--hidden 8 --epochs 1 --quiet")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    status, _ = command("--hidden 8 --epochs 1 --quiet")
+    assert status == 2
+    assert "holds files already" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_run_that_diverges_says_so_and_keeps_finite_parameters(command, capsys):
+    status, out = command("--hidden 8 --epochs 2 --learning-rate 1e30")
+    assert status == 1
+    assert "Stopped: diverged: the cost became" in capsys.readouterr().out
+    assert np.isfinite(mlp.load(out / "model.npz").theta).all()
+
+
+def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mlp.train", "--data", str(small), "--validation", "200", "--epochs", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (out,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "metrics.csv", "model.npz"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_default_run_reaches_98_percent_for_five_seeds(tmp_path, capsys, seed):
+    assert train.main(["--seed", str(seed), "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    accuracy = float(capsys.readouterr().out.removeprefix("Test accuracy: ").split(" ")[0])
+    assert accuracy >= 98.0
