@@ -4,8 +4,6 @@ Read network.py first (the recursion), then objective.py (the cost/gradient func
 it). `python -m mlp.train --help` is the command line.
 """
 
-from mlp import blas as blas  # isort: skip  (first: it chooses OpenBLAS's kernels, which must precede numpy)
-
 from mlp import plots as plots
 from mlp.activations import Activation as Activation
 from mlp.checkpoint import load as load

@@ -1,65 +1,13 @@
 """The matrix product that everything else is made of: `gemm`, which computes C ← αAB + βC in place.
 
-Two things live here because they must be decided in one place: that all products go through one library (scipy's BLAS;
-a second pool of threads in numpy's would compete with it for the cores), and which of that library's kernels are used.
-
-This module is imported before anything that imports numpy: OpenBLAS chooses its kernels at the moment it is loaded.
+All products go through scipy's BLAS: unlike numpy's matmul it has the factors α and β, and a second library's threads
+would compete with its own for the cores.
 """
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
-_AVX512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
-
-
-def _unrecognised_avx512() -> bool:
-    """Whether this is an AMD processor of family 26 or later (Zen 5) with AVX-512.
-
-    OpenBLAS up to 0.3.31 takes these for processors without AVX-512, and is 1.3 to 3 times slower than it need be
-    (https://github.com/OpenMathLib/OpenBLAS/issues/6029).
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    facts: dict[str, str] = {}
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if not line.strip():
-                    break  # the first processor is described; the others are its equals
-                key, _, value = line.partition(":")
-                facts[key.strip()] = value.strip()
-    except OSError:
-        return False
-    family = facts.get("cpu family", "")
-    return (
-        facts.get("vendor_id") == "AuthenticAMD"
-        and family.isdigit()
-        and int(family) >= 26
-        and set(facts.get("flags", "").split()) >= _AVX512
-    )
-
-
-@contextmanager
-def _kernels_named() -> Iterator[None]:
-    """Name the AVX-512 kernels while OpenBLAS loads, where it would overlook them and the user has named none."""
-    name = "OPENBLAS_CORETYPE"
-    if name in os.environ or not _unrecognised_avx512():
-        yield
-        return
-    os.environ[name] = "SkylakeX"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-
-
-with _kernels_named():
-    import numpy as np
-    from scipy.linalg.blas import daxpy, dgemm, dgemv, saxpy, sgemm, sgemv
-
-from typing import Any  # noqa: E402
+import numpy as np
+from scipy.linalg.blas import daxpy, dgemm, dgemv, saxpy, sgemm, sgemv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -1,0 +1,118 @@
+"""`python -m mlp.plots RUN_OR_MODEL`: draws the figures of a saved run, or of a model, again."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import mlp
+from mlp.checks import check_name
+from mlp.plots.runs import METRICS
+
+EPILOG = """\
+figures:
+  features      what each unit of the first layer looks for in the image
+  curves        cost and accuracy by epoch (of a run)
+  confusion     which digits are taken for which (on the test set)
+  mistakes      the most confident wrong answers (on the test set)
+  activations   the first layer's outputs for test images, by class
+  weights       histograms of the weights by layer
+
+examples:
+  python -m mlp.plots runs/2026-01-31-101500
+  python -m mlp.plots model.npz --what features,weights --out pictures
+"""
+
+#: What each figure is drawn from.
+_NEEDS = {
+    "features": "model",
+    "curves": "metrics",
+    "confusion": "data",
+    "mistakes": "data",
+    "activations": "data",
+    "weights": "model",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 2 bad input."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _draw(options)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _draw(options: argparse.Namespace) -> None:
+    source: Path = options.source
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: there is no such run or model")
+    run = source if source.is_dir() else None
+    net = mlp.load(source if run is None else run / "model.npz")
+    known = [name for name, needs in _NEEDS.items() if run is not None or needs != "metrics"]
+    if options.what is None:
+        names = [name for name in known if _NEEDS[name] != "metrics" or (source / METRICS).is_file()]
+    else:
+        names = [check_name("--what", name.strip(), _NEEDS) for name in options.what.split(",")]
+        if run is None and "curves" in names:
+            raise ValueError(f"--what: received 'curves', but {source} is a model; only a run's directory has a {METRICS}")
+    data: tuple[Any, ...] = ()
+    if any(_NEEDS[name] == "data" for name in names):
+        *_, test = mlp.load_mnist(options.data or (run and _data_of(run)), validation=0)
+        data = test.X, test.y
+    out: Path = options.out or run or source.parent
+    out.mkdir(parents=True, exist_ok=True)
+    for name in dict.fromkeys(names):
+        file = out / f"{name}.png"
+        draw = getattr(mlp.plots, name)
+        given = {"model": (net,), "metrics": (source,), "data": (net, *data)}[_NEEDS[name]]
+        draw(*given, file=file)
+        print(f"{name}: {file}")
+
+
+def _data_of(run: Path) -> str | None:
+    """The directory of the data that a run was told to train on, if it was told and the directory is still there."""
+    try:
+        configuration = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        directory = configuration.get("options", {}).get("data")
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{run / 'config.json'}: not a run's configuration ({error})") from error
+    return directory if isinstance(directory, str) and Path(directory).is_dir() else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m mlp.plots",
+        description="Draw the figures of a saved run, or of a model, and say where each was written.",
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=110),
+    )
+    parser.add_argument(
+        "source", type=Path, metavar="RUN_OR_MODEL", help="a run's directory (model.npz, metrics.csv), or a model file"
+    )
+    parser.add_argument("--what", metavar="NAMES", help="which figures, such as features,curves (all that there are)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write them (the run's directory, or the model file's)"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="where the MNIST files are (what the run used; $MLP_DATA, data/, or the user's cache)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

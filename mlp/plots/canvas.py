@@ -1,0 +1,143 @@
+"""Where figures are drawn and written (`drawing`), and the looks that they share."""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlp.checkpoint import atomic_write
+from mlp.checks import shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Pixels an inch of the figures made here, on the screen and in files.
+DPI = 144
+
+#: Okabe and Ito's colours, which people with any kind of colour vision tell apart (https://jfly.uni-koeln.de/color).
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+    "#000000",
+)
+COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+
+_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+@contextmanager
+def drawing(
+    ax: Any, file: Any, *, size: tuple[float, float], panels: int = 1, box: tuple[int, int, int, int] | None = None
+) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """A figure and its panels to draw in; written to `file`, if there is one, once all is drawn.
+
+    Args:
+        ax: where to draw: None for a new figure, one Axes (divided, if there are several panels, which then stand above each
+            other), or one for each panel.
+        file: where to write: None, a path or an open binary file.
+        size: a new figure's width and height in inches.
+        panels: how many, side by side in a new figure.
+        box: left, bottom, width and height in pixels of a new figure's only panel, where pixels must be exact. None:
+            matplotlib's constrained layout finds room for everything.
+    """
+    _check_file(file)
+    if ax is None:
+        figure = _new_figure(size, exact=box is not None)
+        if box is None:
+            axes = list(figure.subplots(1, panels, squeeze=False)[0])
+        else:
+            width, height = size[0] * DPI, size[1] * DPI
+            axes = [figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))]
+    else:
+        axes = _given(ax, panels)
+        figure = axes[0].figure.figure  # the whole figure, even where the Axes are in a part of it
+    yield figure, axes
+    if file is not None:
+        _write(figure, file)
+
+
+def _new_figure(size: tuple[float, float], exact: bool) -> "Figure":
+    from mlp.plots.figure import NotebookFigure
+
+    return NotebookFigure(figsize=size, dpi=DPI, layout=None if exact else "constrained", facecolor="white")
+
+
+def _given(ax: Any, panels: int) -> list["Axes"]:
+    """The caller's Axes as a list, one for each panel."""
+    from matplotlib.axes import Axes
+
+    given: list[Any] = [ax] if isinstance(ax, Axes) else list(getattr(ax, "flat", ax)) if hasattr(ax, "__iter__") else []
+    if not given or not all(isinstance(one, Axes) for one in given):
+        allowed = "matplotlib Axes" + (", or a sequence of them" if panels > 1 else "")
+        raise TypeError(f"ax: received {shown(ax)}, but it must be {allowed}")
+    if len(given) == 1 and panels > 1:
+        given[0].set_axis_off()
+        height = 1 / (panels + 0.4 * (panels - 1))
+        return [given[0].inset_axes((0, 1.4 * (panels - 1 - number) * height, 1, height)) for number in range(panels)]
+    if len(given) != panels:
+        raise ValueError(f"ax: received {len(given)} Axes, but the figure has {panels} panel{'s' * (panels > 1)}")
+    return given
+
+
+def _check_file(file: Any) -> None:
+    """Refuse what can't be written to before anything is drawn."""
+    if file is None:
+        return
+    if isinstance(file, str | os.PathLike):
+        path = Path(file)
+        if path.suffix.lower() not in _SUFFIXES:
+            raise ValueError(f"file: received {shown(file)}, but its name must end in {', '.join(_SUFFIXES)}")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"file: received {shown(file)}, but there is no directory {path.parent}")
+    elif not hasattr(file, "write") or isinstance(file, io.TextIOBase):
+        raise TypeError(f"file: received {shown(file)}, but it must be a path or a file open for writing bytes")
+
+
+def _write(figure: "Figure", file: Any) -> None:
+    if isinstance(file, str | os.PathLike):
+        with atomic_write(file) as stream:
+            figure.savefig(stream, format=Path(file).suffix.lower().removeprefix("."))
+    else:
+        figure.savefig(file, format="png")
+
+
+# Looks
+
+
+def tidy(ax: "Axes", grid: str | None = "both") -> None:
+    """No frame where there is nothing to read off, and a light grid behind the data along an axis or both."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_axisbelow(True)
+    if grid is not None:
+        ax.grid(True, axis=grid, color="0.9", linewidth=0.8)  # type: ignore[arg-type]
+
+
+def add_legend(ax: "Axes") -> None:
+    """A legend where it covers least, on a ground that keeps the grid from running through its words."""
+    ax.legend(fontsize=8, loc="best", framealpha=0.85, edgecolor="none", borderpad=0.2)
+
+
+def colours(count: int) -> Sequence[Any]:
+    """So many colours: Okabe and Ito's while they last, and otherwise steps of viridis, dark to light."""
+    if count <= len(COLOURS):
+        return COLOURS[:count]
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.92 * number / (count - 1)) for number in range(count)]
+
+
+def counted(number: int, unit: str) -> str:
+    """A number with its unit: "1 unit", "1,024 units"."""
+    return f"{number:,} {unit}" + ("s" if number != 1 else "")
+
+
+def signed(number: float) -> str:
+    """A number in three digits with a real minus sign: "−0.21", "+0.21", "0"."""
+    return f"{number:+.2g}".replace("-", "−") if number else "0"
