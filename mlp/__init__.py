@@ -16,6 +16,7 @@ from mlp.gradcheck import check_gradient as check_gradient
 from mlp.layers import Dense as Dense
 from mlp.network import MLP as MLP
 from mlp.objective import Objective as Objective
+from mlp.objective import Sparsity as Sparsity
 from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
 from mlp.optimizers import sgd as sgd

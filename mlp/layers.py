@@ -59,8 +59,8 @@ class Dense:
 
     def forward(self, A: Array, out: Array) -> None:
         """out ← Z = A Wᵀ + b: from the activations below (n, fan_in) to the weighted inputs (n, units)."""
-        gemm(1.0, A, self.W.T, 0.0, out)
-        out += self.b
+        out[...] = self.b
+        gemm(1.0, A, self.W.T, 1.0, out)
 
     def propagate(self, Delta: Array, out: Array) -> None:
         """out ← Δ W: the error (n, units) sent to the layer below (n, fan_in), before that layer's σ′."""

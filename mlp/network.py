@@ -9,7 +9,7 @@ Notation is the lecture's, with rows as examples (n of them), ℓ = 1 … L laye
 (Nielsen, Neural Networks and Deep Learning, ch. 2, BP1 to BP4; there examples are columns and Δ is δ.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -147,19 +147,28 @@ class MLP:
 
     # The two passes over a batch. `X`, the costs and everything else about data belong to objective.py.
 
-    def propagate_forward(self, batch: Pass) -> None:
-        """From A⁰, in batch.A[0], to A^L, in batch.A[-1]."""
-        for layer, A_below, Z, A in zip(self.layers, batch.A, batch.Z, batch.A[1:], strict=False):
+    def propagate_forward(self, batch: Pass, layers: int | None = None) -> None:
+        """From A⁰, in batch.A[0], to A^L, in batch.A[-1]; or through so many of the layers only."""
+        for layer, A_below, Z, A in zip(self.layers[:layers], batch.A, batch.Z, batch.A[1:], strict=False):
             layer.forward(A_below, out=Z)  # Z^ℓ = A^{ℓ−1} W^ℓᵀ + b^ℓ         (n, units)
             layer.activation.value(Z, out=A)  # A^ℓ = σ(Z^ℓ)                  (n, units)
 
-    def backward(self, batch: Pass, into: "MLP | None", alpha: float, beta: float, decay: float = 0.0) -> None:
+    def backward(
+        self,
+        batch: Pass,
+        into: "MLP | None",
+        alpha: float,
+        beta: float,
+        decay: float = 0.0,
+        penalties: Mapping[int, Array] | None = None,
+    ) -> None:
         """The δ recursion, from Δ^L in batch.Delta[-1] down to Δ¹, adding up gradients on the way:
 
             into.W ← (β + decay) into.W + α ΔᵀA,   into.b ← β into.b + α Σ rows of Δ
 
         `into` is this network with its windows on a gradient vector, or, for a step of gradient descent, this network
         itself: each layer is changed only after the error has been sent through it. None leaves the gradients out.
+        `penalties` holds, by hidden layer counted from 0, what a penalty on that layer's activations adds to ∇C there.
         """
         for l in reversed(range(len(self.layers))):  # noqa: E741
             if l > 0:
@@ -167,23 +176,29 @@ class MLP:
             if into is not None:
                 into.layers[l].gradient(batch.Delta[l], batch.A[l], batch.ones, alpha, beta, decay)
             if l > 0:
+                if penalties and l - 1 in penalties:
+                    batch.Delta[l - 1] += penalties[l - 1]
                 self.layers[l - 1].activation.backward(batch.Delta[l - 1], batch.Z[l - 1], batch.A[l])  # ⊙ σ′(Z^ℓ)
 
     # What scripts ask of a trained network
 
-    def forward(self, X: Any) -> Array:
-        """The network's outputs A^L, (n, units of the last layer), for X (n, features).
+    def forward(self, X: Any, layer: int = -1) -> Array:
+        """The outputs of a layer, (n, units), for X (n, features): the network's own, A^L, unless told otherwise.
 
-        8-bit unsigned X is taken as pixel intensities and scaled from 0 … 255 to 0 … 1.
+        8-bit unsigned X is taken as pixel intensities and scaled from 0 … 255 to 0 … 1. `layer` counts as in `layers`:
+        `forward(X, layer=0)` is A¹, the outputs of the first hidden layer.
         """
         X = check_input(X, self.layers[0].fan_in)
-        outputs = np.empty((len(X), self.layers[-1].units), self.dtype)
-        batch = Pass(self.layers, min(len(X), CHUNK), self.dtype)
-        for start in range(0, len(X), CHUNK):
-            part = batch.first(min(CHUNK, len(X) - start))
-            copy_input(X[start : start + part.n], out=part.A[0])
-            self.propagate_forward(part)
-            outputs[start : start + part.n] = part.A[-1]
+        count = len(self.layers)
+        number = check_integer("layer", layer, at_least=-count, at_most=count - 1) % count + 1
+        outputs = np.empty((len(X), self.sizes[number]), self.dtype)
+        batch = Pass(self.layers[:number], min(len(X), CHUNK), self.dtype)
+        with np.errstate(all="ignore"):  # what overflows shows in the outputs
+            for start in range(0, len(X), CHUNK):
+                part = batch.first(min(CHUNK, len(X) - start))
+                copy_input(X[start : start + part.n], out=part.A[0])
+                self.propagate_forward(part, number)
+                outputs[start : start + part.n] = part.A[-1]
         return outputs
 
     def predict(self, X: Any) -> Array:

@@ -1,6 +1,7 @@
 """`Objective`: the cost/gradient function of a network over examples, which every minimiser receives.
 
     C(θ) = (1/n) Σᵢ Cᵢ + (λ/2) Σ_ℓ ‖W^ℓ‖²            biases are never decayed
+                       + β Σⱼ KL(ρ ‖ ρ̂ⱼ)             only where a hidden layer's activations are to be sparse
 
 It is a function of the parameter vector alone: calling it changes neither the network nor the vector. `accumulate` is
 the one place where batches are gathered and the passes run; the cost and gradient, and the step of gradient descent that
@@ -8,13 +9,14 @@ never stores a gradient, are two ways of calling it.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from mlp import costs
 from mlp.blas import Array, axpy
-from mlp.checks import check_number, shown
+from mlp.checks import check_integer, check_number, shown
 from mlp.costs import holds_labels
 from mlp.network import CHUNK, MLP, Pass, check_input, copy_input
 
@@ -24,6 +26,39 @@ class Evaluation(NamedTuple):
 
     cost: float
     accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """The sparse autoencoder's penalty β Σⱼ KL(ρ ‖ ρ̂ⱼ) on a hidden layer of logistic units (UFLDL, "Autoencoders").
+
+    ρ̂ⱼ is unit j's mean activation over the examples at hand, ρ what it should be, and
+    KL(ρ ‖ ρ̂) = ρ log(ρ/ρ̂) + (1 − ρ) log((1 − ρ)/(1 − ρ̂)).
+
+    Args:
+        rho: ρ, from above 0 to below 1.
+        beta: β, at least 0.
+        layer: which layer, counted from 0.
+    """
+
+    rho: float = 0.05
+    beta: float = 3.0
+    layer: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("rho", self.rho, above=0, below=1)
+        check_number("beta", self.beta, at_least=0)
+        check_integer("layer", self.layer, at_least=0)
+
+    def penalty(self, mean: Array) -> float:
+        """β Σⱼ KL(ρ ‖ ρ̂ⱼ) for mean activations ρ̂, (units,)."""
+        rho = self.rho
+        return self.beta * float(np.sum(rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))))
+
+    def derivative(self, mean: Array) -> Array:
+        """What each example's error at the layer gains: β (−ρ/ρ̂ⱼ + (1 − ρ)/(1 − ρ̂ⱼ)), (units,)."""
+        gained: Array = self.beta * (-self.rho / mean + (1 - self.rho) / (1 - mean))
+        return gained
 
 
 class Objective:
@@ -39,6 +74,7 @@ class Objective:
         cost: a name or an object (see costs.py). None: the output's natural one, which is cross-entropy for softmax and
             logistic outputs and quadratic for others.
         weight_decay: λ, at least 0.
+        sparsity: a `Sparsity` penalty on a hidden layer's mean activations, or None.
 
     Scratch memory is kept from call to call, so an objective serves one thread at a time.
 
@@ -46,7 +82,9 @@ class Objective:
     >>> cost, gradient = objective(theta)                                            # doctest: +SKIP
     """
 
-    def __init__(self, net: MLP, X: Any, y: Any = None, cost: Any = None, weight_decay: float = 0.0):
+    def __init__(
+        self, net: MLP, X: Any, y: Any = None, cost: Any = None, weight_decay: float = 0.0, sparsity: Sparsity | None = None
+    ):
         if not isinstance(net, MLP):
             raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
         self.net = net
@@ -60,6 +98,15 @@ class Objective:
                 f"{net.sizes[-1]} outputs"
             )
         self.weight_decay = check_number("weight_decay", weight_decay, at_least=0)
+        if sparsity is not None:
+            if not isinstance(sparsity, Sparsity):
+                raise TypeError(f"sparsity: received {shown(sparsity)}, but it must be None or a Sparsity")
+            check_integer("sparsity.layer", sparsity.layer, at_least=0, at_most=len(net.layers) - 2)
+            if (name := net.layers[sparsity.layer].activation.name) != "logistic":
+                raise ValueError(
+                    f"sparsity: layer {sparsity.layer} is {name!r}, but mean activations must be those of 'logistic'"
+                )
+        self.sparsity = sparsity
         self._windows: list[tuple[Array, MLP]] = []
         self._passes: dict[int, Pass] = {}
         self._staged = np.empty((0, self.X.shape[1]), self.X.dtype)
@@ -86,7 +133,7 @@ class Objective:
         return cost, gradient.astype(np.float64, copy=False)
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
-        """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the mean cost, no penalty.
+        """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the cost without weight decay.
 
         With `out` a velocity, that is the step of descent with momentum; with `out` theta itself, α = −η and β = 1 it is
         plain descent in place. The learning rate and the decay are then factors of the gradient's matrix products.
@@ -103,20 +150,37 @@ class Objective:
             return cost
         net, into = self._network_at(theta), self._network_at(out)
         decay = alpha * self.weight_decay
+        sparse, penalties = self._sparsity(net, rows, n)
         total = 0.0
         for batch, Y in self._batches(rows, n):
             net.propagate_forward(batch)
             total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
             self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
-            net.backward(batch, into, alpha / n, beta, decay if out is theta else 0.0)
+            net.backward(batch, into, alpha / n, beta, decay if out is theta else 0.0, penalties)
             beta = 1.0  # the next chunk adds to this one
         if decay and out is not theta:
             for layer, target in zip(net.layers, into.layers, strict=True):
                 axpy(decay, layer.W.ravel(), target.W.ravel())
-        return total / n
+        return total / n + sparse
+
+    def _sparsity(self, net: MLP, rows: Any, n: int) -> tuple[float, dict[int, Array]]:
+        """The sparsity penalty over those rows, and what it adds to each example's error, by layer.
+
+        The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
+        """
+        if self.sparsity is None:
+            return 0.0, {}
+        number = self.sparsity.layer + 1
+        mean = np.zeros(net.sizes[number])
+        for batch, _ in self._batches(rows, n):
+            net.propagate_forward(batch, number)
+            mean += batch.A[number].sum(axis=0)
+        tiny = np.finfo(net.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
+        mean = np.clip(mean / n, tiny, 1 - tiny)
+        return self.sparsity.penalty(mean), {self.sparsity.layer: self.sparsity.derivative(mean).astype(net.dtype)}
 
     def penalty(self, theta: Array) -> float:
-        """(λ/2) Σ_ℓ ‖W^ℓ‖² at θ."""
+        """The weight decay (λ/2) Σ_ℓ ‖W^ℓ‖² at θ."""
         if not self.weight_decay:
             return 0.0
         layers = self._network_at(self._check_theta(theta)).layers
@@ -132,30 +196,39 @@ class Objective:
                 net.propagate_forward(batch)
                 total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
                 right += self._right(batch.A[-1], Y)
-            cost = total / len(self) + self.penalty(own)
+            cost = total / len(self) + self._sparsity(net, None, len(self))[0] + self.penalty(own)
         return Evaluation(cost, right / len(self) if self._classifies else None)
 
     def input_gradient(self, theta: Array, rows: Any = None) -> Array:
         """∂C/∂X, (n, features): how the mean cost changes with each value of each input, after scaling to 0 … 1."""
+        errors = self.errors(theta, rows)
+        gradient = np.empty((len(errors[0]), self.net.layers[0].fan_in), self.net.dtype)
+        self._network_at(self._check_theta(theta)).layers[0].propagate(errors[0], out=gradient)  # Δ¹ W¹
+        gradient /= len(gradient)
+        return gradient
+
+    def errors(self, theta: Array, rows: Any = None) -> list[Array]:
+        """Δ¹, …, Δ^L, each (n, units): the errors of each example, not averaged, by layer."""
         rows = self._check_rows(rows)
         n = len(self) if rows is None else len(rows)
         net = self._network_at(self._check_theta(theta))
-        gradient = np.empty((n, net.layers[0].fan_in), net.dtype)
+        errors = [np.empty((n, layer.units), net.dtype) for layer in net.layers]
         done = 0
         with np.errstate(all="ignore"):
+            penalties = self._sparsity(net, rows, n)[1]
             for batch, Y in self._batches(rows, n):
                 net.propagate_forward(batch)
                 self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
-                net.backward(batch, None, 0.0, 0.0)
-                net.layers[0].propagate(batch.Delta[0], out=gradient[done : done + batch.n])  # Δ¹ W¹
+                net.backward(batch, None, 0.0, 0.0, penalties=penalties)
+                for error, Delta in zip(errors, batch.Delta, strict=True):
+                    error[done : done + batch.n] = Delta
                 done += batch.n
-        gradient /= n
-        return gradient
+        return errors
 
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
         y = self.X if self.Y is None else self.Y
-        return type(self)(self.net.astype(dtype), self.X, y, self.cost, self.weight_decay)
+        return type(self)(self.net.astype(dtype), self.X, y, self.cost, self.weight_decay, self.sparsity)
 
     def name_of(self, component: int) -> str:
         """Which parameter a component of θ is: "layers[0].W[3, 17]"."""

@@ -79,8 +79,8 @@ def _given(ax: Any, panels: int) -> list["Axes"]:
         raise TypeError(f"ax: received {shown(ax)}, but it must be {allowed}")
     if len(given) == 1 and panels > 1:
         given[0].set_axis_off()
-        height = 1 / (panels + 0.4 * (panels - 1))
-        return [given[0].inset_axes((0, 1.4 * (panels - 1 - number) * height, 1, height)) for number in range(panels)]
+        height = 1 / (panels + 0.55 * (panels - 1))
+        return [given[0].inset_axes((0, 1.55 * (panels - 1 - number) * height, 1, height)) for number in range(panels)]
     if len(given) != panels:
         raise ValueError(f"ax: received {len(given)} Axes, but the figure has {panels} panel{'s' * (panels > 1)}")
     return given
@@ -93,9 +93,9 @@ def _check_file(file: Any) -> None:
     if isinstance(file, str | os.PathLike):
         path = Path(file)
         if path.suffix.lower() not in _SUFFIXES:
-            raise ValueError(f"file: received {shown(file)}, but its name must end in {', '.join(_SUFFIXES)}")
+            raise ValueError(f"file: received {str(file)!r}, but its name must end in {', '.join(_SUFFIXES)}")
         if not path.parent.is_dir():
-            raise FileNotFoundError(f"file: received {shown(file)}, but there is no directory {path.parent}")
+            raise FileNotFoundError(f"file: received {str(file)!r}, but there is no directory {path.parent}")
     elif not hasattr(file, "write") or isinstance(file, io.TextIOBase):
         raise TypeError(f"file: received {shown(file)}, but it must be a path or a file open for writing bytes")
 

@@ -57,6 +57,8 @@ def curves(
     if against == "seconds" and not all("seconds" in columns for columns in runs.values()):
         raise ValueError("against: received 'seconds', but a run has no such column; 'epoch' is always there")
     panels = [name for name, columns in _PANELS.items() if any(_any(one, name) for one in runs.values() for name in columns)]
+    if not panels:
+        raise ValueError("run: holds no finite cost")
     if show is not None:
         if check_name("show", show, _PANELS) not in panels:
             raise ValueError(f"show: received {shown(show)}, but only {', '.join(panels)} was recorded")

@@ -64,13 +64,17 @@ def features(
         W = W[np.argsort(-norms, kind="stable")]
 
     # "higher": a weight that is there, so that the scale of a few weights is their largest
-    limit = np.percentile(np.abs(W), percentile, axis=1 if per_tile else None, keepdims=True, method="higher")
+    over = 1 if per_tile else None
+    limit = np.percentile(np.abs(W), percentile, axis=over, keepdims=True, method="higher")
+    limit = np.where(limit > 0, limit, np.abs(W).max(axis=over, keepdims=True))  # nearly all weights may be 0
     largest = float(np.abs(W).max())
     grey = 0.5 + np.clip(W / np.where(limit > 0, limit, 1), -1, 1) / 2  # (units, fan_in): 0 … 1, and 0.5 where W is 0
     mosaic = tiled(images(grey, sizes))
     height, width = mosaic.image.shape[:2]
 
-    size, box, fits = _room(height, width, mosaic.height, mosaic.width, right=182 if mosaic.image.ndim == 2 else 120)
+    size, box, fits = _room(
+        height, width, mosaic.height, mosaic.width, right=120 if mosaic.image.ndim == 3 or per_tile else 204
+    )
     with drawing(ax, file, size=size, box=box) as (figure, (panel,)):
         picture = _show(panel, mosaic.image, "gray", 0, 1)
         tile = " × ".join(str(edge) for edge in images(grey[:1], sizes).shape[1:])
@@ -150,16 +154,19 @@ def mistakes(
     size, box, _ = _room(height, width, mosaic.height, mosaic.width, right=10, scale=scale, least=700)
     with drawing(ax, file, size=size, box=box) as (figure, (panel,)):
         _show(panel, image, "gray", low, high)
-        extent = panel.get_window_extent()
-        points = min(extent.width / width, extent.height / height) / figure.dpi * 72 * (mosaic.width + gap[1])
-        font = min(9.0, points / (7.2 if ax is None else 9))  # a layout may yet make the caller's Axes smaller
-        for example, left, top in zip(chosen, mosaic.left, mosaic.top, strict=True):
-            text = f"{true[example]} → {given[example]}   {_confidence(net, float(confidence[example]))}"
-            panel.text(left + mosaic.width / 2, top - 0.22 * gap[0], text, ha="center", va="bottom", fontsize=font)
         number = f"The {len(chosen)} most confident of {counted(len(wrong), 'mistake')}"
         if len(chosen) == len(wrong):
             number = f"All {len(wrong):,} mistakes" if len(wrong) > 1 else "The only mistake"
-        panel.set_title(f"{number} ({right})\ntrue → given label, confidence", fontsize=11 if ax is None else 9)
+        title = f"{number} ({right})\ntrue → given label, confidence"
+        panel.set_title(title if ax is None else title.replace(" (", "\n("), fontsize=11 if ax is None else 9)
+        if ax is not None:
+            figure.draw_without_rendering()  # lets the caller's layout settle how large the tiles will be
+        extent = panel.get_window_extent()
+        points = min(extent.width / width, extent.height / height) / figure.dpi * 72 * (mosaic.width + gap[1])
+        font = min(9.0, points / 7.2)
+        for example, left, top in zip(chosen, mosaic.left, mosaic.top, strict=True):
+            text = f"{true[example]} → {given[example]}   {_confidence(net, float(confidence[example]))}"
+            panel.text(left + mosaic.width / 2, top - 0.22 * gap[0], text, ha="center", va="bottom", fontsize=font)
     return figure
 
 
