@@ -103,6 +103,10 @@ class MLP:
 
     def at(self, theta: Array) -> Self:
         """The same network with its windows on another vector, in the network's dtype; no number is copied."""
+        if theta.shape != self.theta.shape:
+            raise ValueError(
+                f"theta: received shape {theta.shape}, but the network has {self.theta.size:,} parameters: ({self.theta.size},)"
+            )
         network = object.__new__(type(self))
         network.dtype = self.dtype
         network._open_windows(self.layers, theta)

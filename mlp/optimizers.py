@@ -235,7 +235,7 @@ class _Monitor:
     def _compare(self, theta: Array, record: dict[str, Any]) -> None:
         """Keep θ if it is the best so far: by accuracy on the validation set, or by cost where there is no accuracy."""
         score = -record["validation_cost"] if _measure(record) == "cost" else record["validation_accuracy"]
-        if self.best is None or score > self.best[0]:
+        if self.best is None or score > self.best[0] or math.isnan(self.best[0]):
             self.best = score, len(self.history), theta.copy()
 
     def _tell(self, theta: Array, record: dict[str, Any]) -> None:
@@ -255,7 +255,7 @@ class _Monitor:
     def finish(self, theta: Array, message: str, status: int, success: bool, **facts: Any) -> OptimizeResult:
         """The result; with patience, θ is first put back to the best parameters, if they aren't the last ones."""
         chosen = len(self.history)
-        if self.best is not None and self.best[1] != chosen:
+        if self.best is not None and (self.best[1] != chosen or status == _DIVERGED):
             _, chosen, best_theta = self.best
             theta[...] = best_theta
             message += f"; restored the best parameters, of {self.unit} {chosen}"
@@ -292,6 +292,7 @@ def _takes_result(callback: Callback) -> bool:
 
 
 def _descend(
+    minimiser: Any,
     objective: Any,
     theta: Array,
     rule: Callable[[Any, Array], _Descent],
@@ -305,7 +306,7 @@ def _descend(
     scipy: dict[str, Any],
 ) -> OptimizeResult:
     """Epochs of mini-batch steps by one of the update rules."""
-    objective, given = _unwrap(objective, theta, scipy)
+    objective, given = _unwrap(minimiser, objective, theta, scipy)
     check_number("learning_rate", learning_rate, above=0)
     check_integer("epochs", epochs, at_least=0)
     factor = get_schedule(schedule, epochs)
@@ -374,7 +375,10 @@ class _Plain:
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
         cost, gradient = self.function(theta) if rows is None else self.function(theta, rows)
-        out *= beta
+        if beta:
+            out *= beta
+        else:
+            out.fill(0)  # as with BLAS, it need not hold numbers yet
         out += alpha * gradient
         return float(cost)
 
@@ -390,7 +394,7 @@ def _check_factor(factor: Any, epoch: int) -> float:
 _SCIPY_ARGUMENTS = ("args", "jac", "hess", "hessp", "bounds", "constraints")
 
 
-def _unwrap(objective: Any, theta: Any, scipy: dict[str, Any]) -> tuple[Any, Array]:
+def _unwrap(minimiser: Any, objective: Any, theta: Any, scipy: dict[str, Any]) -> tuple[Any, Array]:
     """The objective and the vector to update, however they were handed over.
 
     `scipy.optimize.minimize(..., jac=True)` wraps the objective in an object that remembers its gradient; the original
@@ -398,30 +402,34 @@ def _unwrap(objective: Any, theta: Any, scipy: dict[str, Any]) -> tuple[Any, Arr
     """
     for name in scipy:
         if name not in _SCIPY_ARGUMENTS:
-            raise TypeError(f"received the unknown argument {name!r}{_closest(name)}")
+            raise TypeError(f"received the unknown argument {name!r}{_closest(name, minimiser)}")
     for name in ("args", "hess", "hessp", "bounds", "constraints"):
         if scipy.get(name) is not None and (not isinstance(scipy[name], tuple) or scipy[name]):
             raise ValueError(f"{name}: received {shown(scipy[name])}, but this method takes none")
     if not callable(objective):
         raise TypeError(f"objective: received {shown(objective)}, but it must be callable: theta -> (cost, gradient)")
-    jac = scipy.get("jac")
-    if jac is not None:
+    if "jac" in scipy:  # called by SciPy
+        jac = scipy["jac"]
         theta = np.array(theta)
         if getattr(jac, "__self__", None) is objective and hasattr(objective, "fun"):
             objective = objective.fun  # type: ignore[union-attr]
         elif jac is not True:
             raise ValueError("jac: this method needs jac=True, with an objective that returns (cost, gradient)")
-    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind != "f" or not theta.size:
-        raise TypeError(f"theta: received {shown(theta)}, but it must be a vector (P,) of floats, which is updated in place")
+    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype not in (np.float32, np.float64) or not theta.size:
+        raise TypeError(
+            f"theta: received {shown(theta)}, but it must be a vector (P,) of float32 or float64, which is updated in place"
+        )
+    if not theta.flags.writeable:
+        raise ValueError(f"theta: received the read-only {shown(theta)}, but it must be writeable: it is updated in place")
     if not np.isfinite(theta).all():
         raise ValueError(f"theta: received {theta[~np.isfinite(theta)][0]}, but every parameter must be finite")
     return objective, theta
 
 
-def _closest(name: str) -> str:
-    known = {p for function in (sgd, adam, lbfgs) for p in inspect.signature(function).parameters}
+def _closest(name: str, minimiser: Callable[..., Any]) -> str:
+    known = [p for p in inspect.signature(minimiser).parameters if p not in ("objective", "theta", "scipy")]
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f", but it must be one of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
 # The three minimisers
@@ -477,6 +485,8 @@ def sgd(
         there is a validation set, learning_rate, seconds.
     """
     check_number("momentum", momentum, at_least=0, below=1)
+    if not isinstance(nesterov, bool | np.bool_):
+        raise TypeError(f"nesterov: received {shown(nesterov)}, but it must be True or False")
 
     def rule(objective: Any, theta: Array) -> _Descent:
         if not momentum:
@@ -484,6 +494,7 @@ def sgd(
         return (_Nesterov if nesterov else _Momentum)(objective, theta, momentum)
 
     return _descend(
+        sgd,
         objective,
         theta,
         rule,
@@ -527,6 +538,7 @@ def adam(
     check_number("beta2", beta2, at_least=0, below=1)
     check_number("epsilon", epsilon, above=0)
     return _descend(
+        adam,
         objective,
         theta,
         lambda objective, theta: _Adam(objective, theta, beta1, beta2, epsilon),
@@ -573,7 +585,7 @@ def lbfgs(
         `OptimizeResult`, with jac, hess_inv and njev as SciPy gives them. History records: iteration, cost,
         validation_cost and validation_accuracy if there is a validation set, gradient_norm, evaluations, seconds.
     """
-    objective, given = _unwrap(objective, theta, scipy)
+    objective, given = _unwrap(lbfgs, objective, theta, scipy)
     check_integer("maxiter", maxiter, at_least=0)
     check_integer("memory", memory, at_least=1)
     check_number("gtol", gtol, at_least=0)
@@ -590,6 +602,9 @@ def lbfgs(
 
     ended: dict[str, Any] = {}
     try:
+        if maxiter == 0:  # SciPy would make one iteration
+            evaluated(theta)
+            raise _Stop("ran no iterations", _LIMIT)
         found = minimize(
             evaluated,
             theta.copy(),
@@ -602,13 +617,17 @@ def lbfgs(
         message, status, success = found.message, found.status, bool(found.success)
         ended = {name: found[name] for name in ("jac", "hess_inv")}
     except _Diverged as reason:
-        if evaluated.best is not None:
+        if evaluated.best is None:
+            kept = "the parameters are left as they were given"
+        else:
             theta[...] = evaluated.best[1]
-        message, status, success = f"diverged: {reason}; went back to the best parameters met", _DIVERGED, False
+            kept = "went back to the best parameters met"
+        message = f"diverged: {reason}; {kept}. Try smaller initial weights, or inputs scaled to about 1"
+        status, success = _DIVERGED, False
     except _Stop as reason:
         message, status, success = str(reason), reason.status, reason.status == _CONVERGED
     result = monitor.finish(theta, message, status, success, nfev=evaluated.count, njev=evaluated.count, **ended)
-    if evaluated.best is not None and (status == _DIVERGED or not monitor.history):
+    if evaluated.best is not None and (status == _DIVERGED or not monitor.history) and monitor.best is None:
         result.fun = evaluated.best[0]
     with np.errstate(all="ignore"):
         given[...] = theta

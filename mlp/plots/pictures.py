@@ -1,6 +1,5 @@
 """Figures made of images: `features`, `mistakes` and `activations`."""
 
-import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +162,7 @@ def mistakes(
             figure.draw_without_rendering()  # lets the caller's layout settle how large the tiles will be
         extent = panel.get_window_extent()
         points = min(extent.width / width, extent.height / height) / figure.dpi * 72 * (mosaic.width + gap[1])
-        font = min(9.0, points / 7.2)
+        font = min(9.0, points / (7.2 if ax is None else 9))  # what is drawn beside them may yet make those smaller
         for example, left, top in zip(chosen, mosaic.left, mosaic.top, strict=True):
             text = f"{true[example]} → {given[example]}   {_confidence(net, float(confidence[example]))}"
             panel.text(left + mosaic.width / 2, top - 0.22 * gap[0], text, ha="center", va="bottom", fontsize=font)
@@ -213,11 +212,11 @@ def activations(
     inputs = check_input(X, net.layers[0].fan_in)
     if layer is None:
         names = [f"layer {number}\n{one.units} {one.activation.name}" for number, one in enumerate(net.layers, 1)]
-        every = [_outputs(net, inputs, number).ravel() for number in range(len(net.layers))]
+        every = [net.forward(inputs, layer=number).ravel() for number in range(len(net.layers))]
         return ridges(every, names, f"Activations by layer, {counted(len(inputs), 'example')}", "activation", ax, file)
     check_integer("layer", layer, at_least=0, at_most=len(net.layers) - 1)
     check_integer("count", count, at_least=1)
-    A = _outputs(net, inputs, layer)  # (n, units)
+    A = net.forward(inputs, layer=layer)  # (n, units)
     idle = int(np.count_nonzero(np.ptp(A, axis=0) == 0))
     shown_rows, groups = A[:count], None
     if y is not None:
@@ -249,14 +248,6 @@ def activations(
             panel.set_ylabel("example, by class")
         figure.colorbar(picture, ax=panel, label="activation", pad=0.02)
     return figure
-
-
-def _outputs(net: Any, X: Array, layer: int) -> Array:
-    """A^ℓ (n, units) of one layer: the outputs of the network that ends there."""
-    part = copy.copy(net)
-    part.layers = net.layers[: layer + 1]
-    outputs: Array = part.forward(X)
-    return outputs
 
 
 def _by_class(A: Array, labels: Array) -> Array:
