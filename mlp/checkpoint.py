@@ -13,6 +13,7 @@ the epoch ends) and model.npz.
 import csv
 import io
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,10 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
     """
     if not isinstance(net, MLP):
         raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
+    for layer in net.layers:
+        name = layer.activation.name
+        if name in ACTIVATIONS and type(layer.activation) is not type(ACTIVATIONS[name]):
+            raise ValueError(f"net: has an activation of your own called {name!r}, as one of mlp's is: give it another name")
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -66,7 +71,12 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
         "layers": [{"fan_in": layer.fan_in, "units": layer.units, "activation": layer.activation.name} for layer in net.layers],
         "notes": notes,
     }
-    encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    try:
+        encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"notes: received {shown(notes)}, but JSON must be able to hold them ({error})") from error
+    if encoded.size > _HEADER_LIMIT:
+        raise ValueError(f"notes: received {encoded.size:,} bytes with the header, but at most {_HEADER_LIMIT:,} are allowed")
     with atomic_write(path) as stream:
         np.savez(stream, header=encoded, theta=net.theta)
 
@@ -84,18 +94,22 @@ def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = N
     """
     header, theta = _read(Path(path))
     known = {**ACTIVATIONS, **(activations or {})}
-    layers = []
-    for description in header["layers"]:
+    descriptions = header["layers"]
+    size = sum(description["units"] * (description["fan_in"] + 1) for description in descriptions)
+    if size != theta.size:
+        raise ValueError(f"{path}: holds {theta.size:,} parameters, but its layers have {size:,}")
+    for description in descriptions:
         name = description["activation"]
         if name not in known:
             raise ValueError(
                 f"{path}: uses the activation {name!r}, which is none of {', '.join(known)}; if it is your own, give it to "
                 f"load: activations={{{name!r}: …}}"
             )
-        layers.append(Dense(description["fan_in"], description["units"], known[name]))
-    net = MLP(layers, dtype=header["dtype"], seed=0, init=_zeros)
-    if net.theta.shape != theta.shape:
-        raise ValueError(f"{path}: holds {theta.size:,} parameters, but its layers have {net.theta.size:,}")
+    try:
+        layers = [Dense(of["fan_in"], of["units"], known[of["activation"]]) for of in descriptions]
+        net = MLP(layers, dtype=header["dtype"], seed=0, init=_zeros)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a model: its layers make no network ({error})") from error
     net.theta[...] = theta
     return net
 
@@ -111,18 +125,12 @@ def load_notes(path: str | os.PathLike[str]) -> Any:
 
 def _read(path: Path) -> tuple[dict[str, Any], Array]:
     """The header and θ of a model file, each checked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = path.stat().st_size
-            if sorted(archive.namelist()) != ["header.npy", "theta.npy"]:
-                raise ValueError(f"{path}: not a model: it holds {', '.join(archive.namelist()) or 'nothing'}")
-            for member in archive.infolist():
-                if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
-                    raise ValueError(f"{path}: not a model: {member.filename} is compressed or larger than the file")
-            header = _checked_header(path, _read_array(path, archive, "header.npy", _HEADER_LIMIT))
-            theta = _read_array(path, archive, "theta.npy", size)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a model, or damaged ({error})") from error
+    with path.open("rb") as stream:
+        try:
+            members = _read_members(stream, os.fstat(stream.fileno()).st_size)
+        except Exception as error:  # zipfile's and numpy's parsers raise a dozen kinds over a damaged file
+            raise ValueError(f"{path}: not a model, or damaged: {error}") from error
+    header, theta = _checked_header(path, members["header.npy"]), members["theta.npy"]
     if theta.dtype.name != header["dtype"] or theta.ndim != 1:
         raise ValueError(
             f"{path}: holds parameters of {theta.dtype} in shape {theta.shape}, "
@@ -131,21 +139,48 @@ def _read(path: Path) -> tuple[dict[str, Any], Array]:
     return header, theta
 
 
-def _read_array(path: Path, archive: zipfile.ZipFile, member: str, limit: int) -> Array:
-    if archive.getinfo(member).file_size > limit:
-        raise ValueError(f"{path}: {member} has {archive.getinfo(member).file_size:,} bytes, more than the {limit:,} allowed")
-    try:
-        # the bytes are checked against the archive's CRC as they are read
-        return np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{path}: {member} is damaged ({error})") from error
+def _read_members(stream: IO[bytes], size: int) -> dict[str, Array]:
+    """The two arrays in an open model file of that size."""
+    with zipfile.ZipFile(stream) as archive:
+        if sorted(archive.namelist()) != ["header.npy", "theta.npy"]:
+            raise ValueError(f"it holds {', '.join(archive.namelist()) or 'nothing'}")
+        stream.seek(size - 22)
+        if stream.read(4) != b"PK\5\6":  # the archive's last record, of 22 bytes
+            raise ValueError("more follows the end of its archive")
+        members = {}
+        for member in archive.infolist():
+            limit = _HEADER_LIMIT + 128 if member.filename == "header.npy" else size  # 128: the array's own header
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+                raise ValueError(f"{member.filename} is compressed or larger than the file")
+            if member.file_size > limit:
+                raise ValueError(f"{member.filename} has {member.file_size:,} bytes, more than the {limit:,} allowed")
+            try:
+                # the bytes are checked against the archive's CRC as they are read
+                members[member.filename] = _array(archive.read(member))
+            except Exception as error:
+                raise ValueError(f"{member.filename} is damaged ({error})") from error
+    return members
+
+
+def _array(content: bytes) -> Array:
+    """The array in a .npy file, whose own header is checked against the bytes that follow it."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it is no .npy file of version 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    left = len(content) - stream.tell()
+    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
+        raise ValueError(f"it promises {dtype} of shape {shape}, but {left:,} bytes follow")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
 
 
 def _checked_header(path: Path, encoded: Array) -> dict[str, Any]:
     try:
-        header: dict[str, Any] = json.loads(encoded.astype(np.uint8).tobytes())
+        if encoded.dtype != np.uint8:
+            raise ValueError(f"it is {encoded.dtype}, not uint8")
+        header: dict[str, Any] = json.loads(encoded.tobytes())
         found = header["format"], header["version"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: not a model: its header can't be read ({error})") from error
     if found != (FORMAT, VERSION):
         raise ValueError(
@@ -155,11 +190,21 @@ def _checked_header(path: Path, encoded: Array) -> dict[str, Any]:
     if (
         header.get("dtype") not in DTYPES
         or not isinstance(layers, list)
-        or not all(isinstance(layer, dict) and set(layer) == {"fan_in", "units", "activation"} for layer in layers)
+        or not all(map(_is_layer, layers))
         or "notes" not in header
     ):
         raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
     return header
+
+
+def _is_layer(layer: Any) -> bool:
+    """Whether this is a layer's description; sizes beyond 64 bits are none."""
+    return (
+        isinstance(layer, dict)
+        and set(layer) == {"fan_in", "units", "activation"}
+        and all(type(layer[size]) is int and 0 < layer[size] < 1 << 64 for size in ("fan_in", "units"))
+        and isinstance(layer["activation"], str)
+    )
 
 
 class Run:

@@ -9,7 +9,10 @@ from typing import Any
 
 def shown(value: Any) -> str:
     """A value as a message shows it: short, with its type."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of very many digits"
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
@@ -31,7 +34,10 @@ def check_number(
     allowed = "a finite number" + (" " + " and ".join(bounds) if bounds else "")
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: received {shown(value)}, but it must be {allowed}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond the floats
+        number = math.inf
     if (
         not math.isfinite(number)
         or (above is not None and not number > above)

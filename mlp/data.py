@@ -11,6 +11,7 @@ import math
 import os
 import struct
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer
+from mlp.checks import check_integer, shown
 
 #: What a byte of deflate can unpack to at most (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
 _DEFLATE_RATIO = 1032
@@ -49,6 +50,9 @@ class Examples:
     y: Array
 
     def __post_init__(self) -> None:
+        for name, array in (("X", self.X), ("y", self.y)):
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"{name}: received {shown(array)}, but it must be a numpy array")
         if self.X.ndim != 2 or self.y.ndim not in (1, 2) or len(self.X) != len(self.y):
             raise ValueError(
                 f"Examples: received X of shape {self.X.shape} and y of shape {self.y.shape}, "
@@ -118,7 +122,10 @@ def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int) -> Array
         content += piece
     if stream.read(1):
         raise ValueError(f"{promise}, but more follow")
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    try:
+        return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    except ValueError as error:  # too many dimensions, or one of 0 beside others that are too large
+        raise ValueError(f"{path}: no array can have the dimensions in the IDX header, {shown(shape)} ({error})") from error
 
 
 def load_mnist(
@@ -183,19 +190,24 @@ def _find_mnist(directory: str | os.PathLike[str] | None, download: bool) -> lis
         paths = [_either(place / name) for name in MNIST]
         if any(paths):
             missing = [name for name, path in zip(MNIST, paths, strict=True) if path is None]
+            if missing and directory is None and download and place == cache_directory() / "mnist":
+                break  # a download that was interrupted: fetch the rest
             if missing:
                 raise FileNotFoundError(f"{place}: MNIST is incomplete: {', '.join(missing)} (or the same with .gz) is missing")
             return [path for path in paths if path is not None]
     if directory is None and download:
         return _download_mnist(cache_directory() / "mnist")
-    raise FileNotFoundError(_nowhere(places))
+    raise FileNotFoundError(_nowhere(places, advice="" if directory is not None else _INSTALL))
 
 
-def _nowhere(places: list[Path]) -> str:
+_INSTALL = ', or install the downloader: pip install "mlp[download]"'
+
+
+def _nowhere(places: list[Path], advice: str = "") -> str:
     """What to say when MNIST is not to be found."""
     return (
         f"MNIST was not found in {', '.join(map(str, places))}. Put its four files, {', '.join(MNIST)} (each as it is or "
-        'with .gz), into one of these directories, or install the downloader: pip install "mlp[download]"'
+        f"with .gz), into one of these directories{advice}"
     )
 
 
@@ -209,29 +221,24 @@ def _download_mnist(directory: Path) -> list[Path]:
     try:
         import pooch
     except ImportError as error:
-        raise FileNotFoundError(_nowhere([directory])) from error
-    return [_download(pooch, name, sha256, directory) for name, sha256 in MNIST.items()]
+        raise FileNotFoundError(_nowhere([directory], advice=_INSTALL)) from error
+    directory.mkdir(parents=True, exist_ok=True)
+    return [_either(directory / name) or _download(pooch, name, sha256, directory) for name, sha256 in MNIST.items()]
 
 
 def _download(pooch: Any, name: str, sha256: str, directory: Path) -> Path:
     """Fetch one file from the first mirror that has it; the checksum is of the content, not of the gzip around it."""
     failures = []
     for mirror in MIRRORS:
-        try:
-            packed = pooch.retrieve(
-                f"{mirror}{name}.gz", known_hash=None, fname=f"{name}.gz.part", path=directory, progressbar=True
-            )
-        except Exception as error:  # whatever the network does, the next mirror may do better
-            failures.append(f"{mirror}: {error}")
-            continue
-        packed = Path(packed)
-        try:
-            if _sha256_of_content(packed) == sha256:
-                return packed.rename(directory / f"{name}.gz")
-            failures.append(f"{mirror}: the content's SHA-256 is not {sha256}")
-        except (OSError, EOFError, zlib.error) as error:
-            failures.append(f"{mirror}: {error}")
-        packed.unlink()
+        # a directory of this download's own: no other one's leavings are in it, and it goes with all that is in it
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=directory) as room:
+            try:
+                packed = Path(pooch.retrieve(f"{mirror}{name}.gz", known_hash=None, fname=name, path=room, progressbar=True))
+                if _sha256_of_content(packed) == sha256:
+                    return packed.replace(directory / f"{name}.gz")
+                failures.append(f"{mirror}: the content's SHA-256 is not {sha256}")
+            except Exception as error:  # whatever the network does, the next mirror may do better
+                failures.append(f"{mirror}: {error}")
     raise OSError(f"MNIST: {name} could not be downloaded: {'; '.join(failures)}. {_nowhere([directory])}")
 
 

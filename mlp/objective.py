@@ -225,6 +225,15 @@ class Objective:
                 done += batch.n
         return errors
 
+    def layer_norms(self, theta: Array, rows: Any = None) -> dict[str, Array]:
+        """How large errors and gradients are by layer, (L,): "delta", the root mean square of ‖δ^ℓ‖ over the examples,
+        and "W", ‖∂C/∂W^ℓ‖ (Frobenius). `mlp.plots.gradients` draws a list of these."""
+        gradient = self(theta, rows)[1]
+        return {
+            "delta": np.array([np.sqrt(np.vdot(Delta, Delta) / len(Delta)) for Delta in self.errors(theta, rows)]),
+            "W": np.array([np.linalg.norm(layer.W) for layer in self._network_at(gradient).layers]),
+        }
+
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
         y = self.X if self.Y is None else self.Y

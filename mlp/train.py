@@ -103,10 +103,21 @@ def _train(options: argparse.Namespace, started: float) -> int:
     wrong = round((1 - (tested.accuracy or 0.0)) * len(test))
     print(f"Test accuracy: {100 * (tested.accuracy or 0.0):.2f} % ({wrong:,} of {len(test):,} wrong), cost {tested.cost:.4f}")
     say(f"Time: {time.perf_counter() - started:.1f} s, of which training {trained:.1f} s")
+    if not options.no_plots:
+        _draw(run, net, test)
     say(f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.iterdir()))}")
     if interrupted:
         return 130
     return 1 if result.status == 3 else 0
+
+
+def _draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
+    """Write the pictures of a run into its directory."""
+    mlp.plots.features(net, file=run.directory / "features.png")
+    if (run.directory / "metrics.csv").exists():  # not where no epoch was finished
+        mlp.plots.curves(run.directory, file=run.directory / "curves.png")
+    mlp.plots.confusion(net, test.X, test.y, file=run.directory / "confusion.png")
+    mlp.plots.mistakes(net, test.X, test.y, file=run.directory / "mistakes.png")
 
 
 # What is printed
@@ -275,6 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--out", type=Path, metavar="DIR", help="the run's directory, which must be new or empty (runs/DATE-TIME)"
     )
+    files.add_argument("--no-plots", action="store_true", help="draw no pictures of the run")
     files.add_argument("--quiet", action="store_true", help="print the test accuracy only")
     return parser
 
@@ -347,7 +359,7 @@ def _init(text: str) -> str:
 
 def _configuration(options: argparse.Namespace, train: mlp.Examples) -> dict[str, Any]:
     """Everything that decides how the run goes, enough to repeat it to the bit on the same machine."""
-    settings = {name: value for name, value in vars(options).items() if name not in ("out", "quiet")}
+    settings = {name: value for name, value in vars(options).items() if name not in ("out", "quiet", "no_plots")}
     words = ["python", "-m", "mlp.train"]
     for name, value in settings.items():
         if name == "nesterov":

@@ -41,7 +41,7 @@ def command(small, tmp_path):
 
     def run(text, out="run"):
         out = tmp_path / out
-        status = train.main(["--data", str(small), "--validation", "200", "--out", str(out), *shlex.split(text)])
+        status = train.main(["--data", str(small), "--validation", "200", "--no-plots", "--out", str(out), *shlex.split(text)])
         return status, out
 
     return run
@@ -88,10 +88,10 @@ def test_the_configuration_repeats_the_run_to_the_bit(command):
     _, first = command("--hidden 12,8 --activation tanh --optimizer adam --epochs 2 --batch-size 50 --seed 5 --quiet")
     words = shlex.split(json.loads((first / "config.json").read_text())["command"])
     assert words[:3] == ["python", "-m", "mlp.train"]
-    assert train.main([*words[3:], "--out", str(first.parent / "again"), "--quiet"]) == 0
+    assert train.main([*words[3:], "--out", str(first.parent / "again"), "--quiet", "--no-plots"]) == 0
     assert (first / "model.npz").read_bytes() == (first.parent / "again" / "model.npz").read_bytes()
     other = [word if word != "5" else "6" for word in words[3:]]
-    assert train.main([*other, "--out", str(first.parent / "other"), "--quiet"]) == 0
+    assert train.main([*other, "--out", str(first.parent / "other"), "--quiet", "--no-plots"]) == 0
     assert (first / "model.npz").read_bytes() != (first.parent / "other" / "model.npz").read_bytes()
 
 
@@ -202,7 +202,15 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     (out,) = (tmp_path / "runs").iterdir()
-    assert sorted(path.name for path in out.iterdir()) == ["config.json", "metrics.csv", "model.npz"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "config.json",
+        "confusion.png",
+        "curves.png",
+        "features.png",
+        "metrics.csv",
+        "mistakes.png",
+        "model.npz",
+    ]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ not touched, so that a script without a display, a notebook (which shows a figur
 over a thousand figures all do the right thing. matplotlib is imported when the first figure is made, not before.
 
 Read pictures.py (tiles: features, mistakes, activations) and charts.py (lines and counts: curves, confusion, weights,
-gradients); mosaic.py, runs.py and canvas.py serve them. `python -m mlp.plots RUN` draws a saved run's figures.
+gradients); mosaic.py, answers.py, runs.py and canvas.py serve them. `python -m mlp.plots RUN` draws a saved run's figures.
 """
 
 from mlp.plots.charts import confusion as confusion

@@ -50,7 +50,7 @@ def features(
     Raises:
         ValueError: the weights make no image of that shape, or aren't finite.
 
-    >>> figure = features(np.eye(4), file=None)   # four units, each looking at one pixel of 2 × 2
+    >>> figure = features(np.eye(4))   # four units, each looking at one pixel of 2 × 2
     """
     W = _weights(net)
     sizes = check_shape(shape, W.shape[1])

@@ -1,0 +1,186 @@
+"""The in-place products against numpy's own, on integers small enough for float32 to be exact."""
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlp.blas import add_column_sums, axpy, gemm
+
+ROOT = Path(__file__).resolve().parent.parent
+DTYPES = ("float32", "float64")
+
+# ways for the same matrix to lie in memory
+LAYOUTS = {
+    "rows": np.ascontiguousarray,
+    "columns": np.asfortranarray,
+    "every other row": lambda M: np.repeat(M, 2, axis=0)[::2],
+    "every other column": lambda M: np.repeat(M, 2, axis=1)[:, ::2],
+    "part of a wider one": lambda M: np.pad(M, 3)[3:-3, 3:-3],
+    "backwards": lambda M: np.ascontiguousarray(M[::-1, ::-1])[::-1, ::-1],
+}
+
+
+def integers(shape, seed):
+    return np.random.default_rng(seed).integers(-8, 9, shape).astype(np.float64)
+
+
+def peak_of(function, *arguments):
+    """The most memory that a call took at once, in bytes."""
+    tracemalloc.start()
+    try:
+        function(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_product_by_hand(dtype):
+    A, B = np.array([[1, 2], [3, 4]], dtype), np.array([[5, 6], [7, 8]], dtype)
+    C = np.array([[1, 1], [1, 1]], dtype)
+    gemm(1.0, A, B, 0.0, C)
+    assert C.tolist() == [[19, 22], [43, 50]]
+    gemm(2.0, A.T, B, -1.0, C)  # 2 · [[26, 30], [38, 44]] − C
+    assert C.tolist() == [[33, 38], [33, 38]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout_a", LAYOUTS)
+@pytest.mark.parametrize("layout_b", LAYOUTS)
+@pytest.mark.parametrize("layout_c", LAYOUTS)
+def test_gemm_equals_numpy_however_the_matrices_lie(dtype, layout_a, layout_b, layout_c):
+    A, B, C = integers((5, 7), 0), integers((7, 4), 1), integers((5, 4), 2)
+    expected = 0.5 * (A @ B) - 2 * C
+    a, b, c = (LAYOUTS[layout](M.astype(dtype)) for layout, M in ((layout_a, A), (layout_b, B), (layout_c, C)))
+    gemm(0.5, a, b, -2.0, c)
+    np.testing.assert_array_equal(c, expected)
+    np.testing.assert_array_equal(a, A)
+    np.testing.assert_array_equal(b, B)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (1, 7, 4), (5, 1, 4), (5, 7, 1), (1, 7, 1), (1, 1, 4), (64, 100, 33)])
+@pytest.mark.parametrize("transposed", ["", "A", "B", "AB"])
+def test_gemm_equals_numpy_for_every_shape(dtype, m, k, n, transposed):
+    A, B, C = integers((m, k), 0), integers((k, n), 1), integers((m, n), 2)
+    a = A.T.astype(dtype, order="C").T if "A" in transposed else A.astype(dtype)
+    b = B.T.astype(dtype, order="C").T if "B" in transposed else B.astype(dtype)
+    c = C.astype(dtype)
+    gemm(-1.0, a, b, 1.0, c)
+    np.testing.assert_array_equal(c, C - A @ B)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("garbage", [np.nan, np.inf])
+@pytest.mark.parametrize("size", [1, 3, 8, 17, 64, 130])
+@pytest.mark.parametrize("layout", ["rows", "every other column"])
+def test_gemm_with_beta_zero_does_not_read_the_output(dtype, garbage, size, layout):
+    A, B = integers((size, 5), 0), integers((5, size), 1)
+    C = LAYOUTS[layout](np.full((size, size), garbage, dtype))
+    gemm(1.0, A.astype(dtype), B.astype(dtype), 0.0, C)
+    np.testing.assert_array_equal(C, A @ B)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gemm_writes_into_a_window_and_nowhere_else(dtype):
+    theta = np.arange(10, dtype=dtype)
+    gemm(1.0, np.array([[1], [2]], dtype), np.array([[10, 20, 30]], dtype), 1.0, theta[2:8].reshape(2, 3))
+    assert theta.tolist() == [0, 1, 12, 23, 34, 25, 46, 67, 8, 9]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", ["A", "B", ""])
+def test_gemm_takes_no_memory(dtype, transposed):
+    # the layouts of the gradient ΔᵀA, of the forward pass AWᵀ and of the backward pass ΔW
+    A = np.ones((300, 200), dtype).T if transposed == "A" else np.ones((200, 300), dtype)
+    B = np.ones((250, 300), dtype).T if transposed == "B" else np.ones((300, 250), dtype)
+    C = np.ones((200, 250), dtype)
+    assert peak_of(gemm, 1.0, A, B, 1.0, C) < 10_000  # the smallest of the three, as float32, has 200,000 bytes
+    assert np.all(C == 301)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_column_sums_by_hand(dtype):
+    A, out = np.array([[1, 2, 3], [10, 20, 30]], dtype), np.array([100, 200, 300], dtype)
+    add_column_sums(2.0, A, np.ones(2, dtype), -1.0, out)
+    assert out.tolist() == [-78, -156, -234]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 7), (300, 130)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_column_sums_equal_numpy(dtype, shape, layout):
+    A, start = integers(shape, 0), integers(shape[1], 1)
+    out = start.astype(dtype)
+    add_column_sums(0.5, LAYOUTS[layout](A.astype(dtype)), np.ones(shape[0], dtype), 2.0, out)
+    np.testing.assert_array_equal(out, 0.5 * A.sum(axis=0) + 2 * start)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("garbage", [np.nan, np.inf])
+@pytest.mark.parametrize("n", [1, 3, 10, 64, 257])
+def test_column_sums_with_beta_zero_do_not_read_the_output(dtype, garbage, n):
+    A, out = integers((20, n), 0), np.full(n, garbage, dtype)
+    add_column_sums(1.0, A.astype(dtype), np.ones(20, dtype), 0.0, out)
+    np.testing.assert_array_equal(out, A.sum(axis=0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_column_sums_write_into_a_window_with_gaps(dtype):
+    row = np.arange(8, dtype=dtype)
+    add_column_sums(1.0, np.ones((3, 4), dtype), np.ones(3, dtype), 1.0, row[::2])
+    assert row.tolist() == [3, 1, 5, 3, 7, 5, 9, 7]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_column_sums_take_no_memory(dtype):
+    A, ones, out = np.ones((300, 5_000), dtype), np.ones(300, dtype), np.zeros(5_000, dtype)
+    assert peak_of(add_column_sums, 1.0, A, ones, 1.0, out) < 10_000  # out, as float32, has 20,000 bytes
+    assert np.all(out == 300)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_axpy_by_hand(dtype):
+    x, y = np.array([1, -2, 3], dtype), np.array([10, 20, 30], dtype)
+    axpy(-0.5, x, y)
+    assert y.tolist() == [9.5, 21, 28.5]
+    assert x.tolist() == [1, -2, 3]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 7, 1_000, 100_003])
+def test_axpy_equals_numpy(dtype, n):
+    x, y = integers(n, 0), integers(n, 1)
+    target = y.astype(dtype)
+    axpy(0.25, x.astype(dtype), target)
+    np.testing.assert_array_equal(target, y + 0.25 * x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_axpy_takes_no_memory_and_keeps_to_its_window(dtype):
+    theta = np.zeros(100_002, dtype)
+    assert peak_of(axpy, 3.0, np.ones(100_000, dtype), theta[1:-1]) < 10_000
+    assert theta[0] == theta[-1] == 0
+    assert np.all(theta[1:-1] == 3)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}], ids=["unset", "set"])
+def test_importing_mlp_leaves_the_environment_as_it_was(chosen):
+    """The choice of kernels and threads is BLAS's and the user's: a fresh interpreter's environment does not change."""
+    code = "import os; before = dict(os.environ); import mlp; assert dict(os.environ) == before"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env=inherited | chosen,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
