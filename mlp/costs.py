@@ -124,6 +124,14 @@ class SoftmaxCrossEntropy(_CrossEntropy):
     name = "softmax_cross_entropy"
     output = "softmax"
 
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+        """Δ^L = A Σⱼ yⱼ − Y, which is A − Y but for the rounding of probabilities that don't quite sum to 1."""
+        if holds_labels(Y):
+            super().output_error(Z, A, Y, activation, out)
+        else:
+            np.multiply(A, Y.sum(axis=1, keepdims=True), out=out)
+            out -= Y
+
     def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
         if holds_labels(Y):
             likelihoods = A[np.arange(len(Y)), Y]

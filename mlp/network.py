@@ -98,8 +98,24 @@ class MLP:
 
     def _open_windows(self, layers: Sequence[Dense], theta: Array) -> None:
         ends = np.cumsum([layer.size for layer in layers])
-        self.theta = theta
+        self._theta = theta
         self.layers = [layer.at(theta[end - layer.size : end]) for layer, end in zip(layers, ends, strict=True)]
+
+    @property
+    def theta(self) -> Array:
+        """Every parameter, one vector; assigning to it copies the numbers in, so that the layers' windows stay on it."""
+        return self._theta
+
+    @theta.setter
+    def theta(self, theta: Any) -> None:
+        if np.shape(theta) != self._theta.shape:
+            raise ValueError(f"theta: received shape {np.shape(theta)}, but the network's is {self._theta.shape}")
+        self._theta[...] = theta
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy (copy.deepcopy, pickle) has its own vector, and its layers their windows on that one."""
+        self.dtype = state["dtype"]
+        self._open_windows(state["layers"], state["_theta"])
 
     def at(self, theta: Array) -> Self:
         """The same network with its windows on another vector, in the network's dtype; no number is copied."""
@@ -192,7 +208,7 @@ class MLP:
         8-bit unsigned X is taken as pixel intensities and scaled from 0 … 255 to 0 … 1. `layer` counts as in `layers`:
         `forward(X, layer=0)` is A¹, the outputs of the first hidden layer.
         """
-        X = check_input(X, self.layers[0].fan_in)
+        X = check_input(X, self.layers[0].fan_in, self.dtype)
         count = len(self.layers)
         number = check_integer("layer", layer, at_least=-count, at_most=count - 1) % count + 1
         outputs = np.empty((len(X), self.sizes[number]), self.dtype)
@@ -224,9 +240,12 @@ def labels_from(outputs: Array) -> Array:
     return labels
 
 
-def check_input(inputs: Any, features: int) -> Array:
-    """X as an array (n, features) of finite real numbers, or an error that says what is wrong with it."""
-    X: Array = np.asanyarray(inputs)
+def check_input(inputs: Any, features: int, dtype: Any) -> Array:
+    """X as an array (n, features) of real numbers that are finite in dtype, or an error that says what is wrong with it."""
+    try:
+        X: Array = np.asanyarray(inputs)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"X: received {shown(inputs)}, but it must be an array (examples, {features})") from error
     if X.ndim != 2:
         raise ValueError(f"X: received shape {X.shape}, but it must be (examples, {features})")
     if X.shape[1] != features:
@@ -239,12 +258,13 @@ def check_input(inputs: Any, features: int) -> Array:
         raise TypeError(f"X: received dtype {X.dtype}, but it must be real numbers (8-bit unsigned: pixel intensities)")
     if X.dtype.kind == "f":
         for start in range(0, len(X), CHUNK):
-            finite = np.isfinite(X[start : start + CHUNK])
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(X[start : start + CHUNK].astype(dtype, copy=False))
             if not finite.all():
                 row, column = np.argwhere(~finite)[0]
                 raise ValueError(
                     f"X: received {X[start + row, column]} at example {start + row:,}, feature {column:,}, "
-                    "but every value must be finite"
+                    f"but every value must be finite in {np.dtype(dtype)}"
                 )
     return X
 
@@ -283,7 +303,7 @@ def _described(layers: Sequence[int] | Sequence[Dense], hidden: Any, output: Any
     if len(sizes) < 2:
         raise ValueError(f"layers: received {shown(list(layers))}, but it needs an input and an output size at least")
     count = len(sizes) - 2
-    per_layer = list(hidden) if isinstance(hidden, list | tuple) else [hidden] * count
+    per_layer = list(hidden) if isinstance(hidden, list | tuple) else [activations.get(hidden, "hidden")] * count
     if len(per_layer) != count:
         raise ValueError(f"hidden: received {len(per_layer)} activations, but there are {count} hidden layers")
     chosen = [activations.get(a, "hidden") for a in per_layer] + [activations.get(output, "output")]

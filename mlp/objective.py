@@ -89,7 +89,7 @@ class Objective:
             raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
         self.net = net
         self.dtype = net.dtype
-        self.X = check_input(X, net.layers[0].fan_in)
+        self.X = check_input(X, net.layers[0].fan_in, net.dtype)
         self.cost = costs.get(cost, net.output)
         self.Y = None if y is None or y is X else _check_targets(y, len(self.X), net, self.cost)
         if self.Y is None and net.sizes[0] != net.sizes[-1]:
@@ -97,10 +97,17 @@ class Objective:
                 f"y: received none, so that the input is its own target, but the network has {net.sizes[0]} inputs and "
                 f"{net.sizes[-1]} outputs"
             )
+        if self.Y is None and self.cost.name.endswith("cross_entropy"):
+            for start in range(0, len(self.X), CHUNK):
+                rows = np.empty_like(self.X[start : start + CHUNK], self.dtype, subok=False)
+                copy_input(self.X[start : start + CHUNK], out=rows)
+                _check_numbers("X, being its own target", rows, self.cost)
         self.weight_decay = check_number("weight_decay", weight_decay, at_least=0)
         if sparsity is not None:
             if not isinstance(sparsity, Sparsity):
                 raise TypeError(f"sparsity: received {shown(sparsity)}, but it must be None or a Sparsity")
+            if len(net.layers) < 2:
+                raise ValueError("sparsity: received a Sparsity, but the network has no hidden layer to be sparse")
             check_integer("sparsity.layer", sparsity.layer, at_least=0, at_most=len(net.layers) - 2)
             if (name := net.layers[sparsity.layer].activation.name) != "logistic":
                 raise ValueError(
@@ -200,7 +207,10 @@ class Objective:
         return Evaluation(cost, right / len(self) if self._classifies else None)
 
     def input_gradient(self, theta: Array, rows: Any = None) -> Array:
-        """∂C/∂X, (n, features): how the mean cost changes with each value of each input, after scaling to 0 … 1."""
+        """∂C/∂X, (n, features): how the mean cost changes with each value of each input, after scaling to 0 … 1.
+
+        The targets are held fixed, an autoencoder's too.
+        """
         errors = self.errors(theta, rows)
         gradient = np.empty((len(errors[0]), self.net.layers[0].fan_in), self.net.dtype)
         self._network_at(self._check_theta(theta)).layers[0].propagate(errors[0], out=gradient)  # Δ¹ W¹
@@ -332,9 +342,12 @@ class Objective:
 
 def _check_targets(targets: Any, n: int, net: MLP, cost: costs.Cost) -> Array:
     """Targets in one of the two forms of costs.py: labels (n,) or numbers (n, outputs) in the network's dtype."""
-    y: Array = np.asarray(targets)
     outputs = net.sizes[-1]
     allowed = f"class labels ({n},) or numbers ({n}, {outputs})" if outputs > 1 else f"numbers ({n},) or ({n}, 1)"
+    try:
+        y: Array = np.asarray(targets)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"y: received {shown(targets)}, but it must be {allowed}") from error
     if y.shape not in ((n,), (n, outputs)):
         raise ValueError(f"y: received shape {y.shape} for {n:,} examples, but it must be {allowed}")
     if y.dtype.kind not in "buif":
@@ -349,12 +362,17 @@ def _check_targets(targets: Any, n: int, net: MLP, cost: costs.Cost) -> Array:
             )
         return y.astype(np.intp)
     Y: Array = y.reshape(n, outputs).astype(net.dtype)
+    _check_numbers("y", Y, cost)
+    return Y
+
+
+def _check_numbers(name: str, Y: Array, cost: costs.Cost) -> None:
+    """Whether numbers (n, outputs) can be targets of that cost."""
     if not np.isfinite(Y).all():
-        raise ValueError(f"y: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
+        raise ValueError(f"{name}: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
     if cost.name.endswith("cross_entropy") and (Y.min() < 0 or Y.max() > 1):
         worst = Y.min() if Y.min() < 0 else Y.max()
-        raise ValueError(f"y: received {worst:g}, but targets of {cost.name} must be from 0 to 1")
+        raise ValueError(f"{name}: received {worst:g}, but targets of {cost.name} must be from 0 to 1")
     if cost.name == "softmax_cross_entropy" and np.abs(Y.sum(axis=1) - 1).max() > 1e-3:
         worst = int(np.abs(Y.sum(axis=1) - 1).argmax())
-        raise ValueError(f"y: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
-    return Y
+        raise ValueError(f"{name}: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")

@@ -1,0 +1,174 @@
+"""`Dense`: its windows, its three verbs by hand through a network, how it is drawn, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import mlp
+from mlp import Dense
+
+
+def linear(W, b, dtype="float64"):
+    """A network of one identity layer with those parameters."""
+    W = np.asarray(W)
+    net = mlp.MLP([Dense(W.shape[1], W.shape[0])], dtype=dtype, seed=0)
+    net.layers[0].W[:] = W
+    net.layers[0].b[:] = b
+    return net
+
+
+# Windows
+
+
+def test_a_layer_of_its_own_is_zeros():
+    layer = Dense(3, 2, "tanh")
+    assert (layer.fan_in, layer.units, layer.size) == (3, 2, 8)
+    assert layer.activation.name == "tanh"
+    np.testing.assert_array_equal(layer.W, np.zeros((2, 3)))
+    np.testing.assert_array_equal(layer.b, np.zeros(2))
+
+
+def test_the_activation_is_the_identity_unless_told_otherwise():
+    assert Dense(3, 2).activation.name == "identity"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_at_opens_windows_row_by_row_and_copies_nothing(dtype):
+    layer = Dense(3, 2, "tanh")
+    vector = np.arange(8, dtype=dtype)
+    moved = layer.at(vector)
+    np.testing.assert_array_equal(moved.W, [[0, 1, 2], [3, 4, 5]])  # row j is unit j's feature
+    np.testing.assert_array_equal(moved.b, [6, 7])
+    assert moved.W.dtype == moved.b.dtype == dtype
+    moved.W[1, 2] = 50
+    vector[7] = 70
+    assert vector[5] == 50
+    assert moved.b[1] == 70
+    assert moved.activation is layer.activation
+    np.testing.assert_array_equal(layer.W, np.zeros((2, 3)))  # the layer it came from stays where it was
+    np.testing.assert_array_equal(layer.b, np.zeros(2))
+
+
+def test_a_network_leaves_the_layers_it_is_given_alone():
+    given = [Dense(3, 2, "tanh"), Dense(2, 4, "softmax")]
+    first, second = mlp.MLP(given, seed=1), mlp.MLP(given, seed=2)
+    for layer in given:
+        assert not layer.W.any()
+    assert not np.shares_memory(first.theta, second.theta)
+    assert not np.array_equal(first.theta, second.theta)
+
+
+# The three verbs
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_forward_by_hand(dtype):
+    net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30], dtype)
+    # (1, 2): 1 + 4 + 10, 3 + 8 + 20, 5 + 12 + 30; (0, −1): −2 + 10, −4 + 20, −6 + 30
+    np.testing.assert_array_equal(net.forward([[1, 2], [0, -1]]), [[15, 31, 47], [8, 16, 24]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_propagate_and_gradient_by_hand(dtype):
+    net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30], dtype)
+    # Z as above, less targets: Δ = (1, −1, 2), (0, 3, 1)
+    X, Y = np.array([[1, 2], [0, -1]], float), [[14, 32, 45], [8, 13, 23]]
+    objective = mlp.Objective(net, X, Y)
+    cost, gradient = objective(net.theta)
+    assert cost == (1 + 1 + 4 + 0 + 9 + 1) / 4
+    # ½ ΔᵀX: columns of Δ are (1, 0), (−1, 3), (2, 1), against columns (1, 0) and (2, −1) of X
+    into = net.layers[0].at(gradient)
+    np.testing.assert_array_equal(into.W, [[0.5, 1], [-0.5, -2.5], [1, 1.5]])
+    np.testing.assert_array_equal(into.b, [0.5, 1, 1.5])
+    # ½ ΔW: (1 − 3 + 10, 2 − 4 + 12) and (9 + 5, 12 + 6)
+    np.testing.assert_array_equal(objective.input_gradient(net.theta), [[4, 5], [7, 9]])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_inputs_in_either_memory_order_and_with_gaps(order):
+    net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30])
+    X = np.array([[1, 2], [0, -1]], float)
+    spread = np.zeros((4, 6), order=order)
+    spread[::2, 1::4] = X
+    for given in (np.array(X, order=order), spread[::2, 1::4]):
+        np.testing.assert_array_equal(net.forward(given), [[15, 31, 47], [8, 16, 24]])
+        value, _ = mlp.Objective(net, given, [[14, 32, 45], [8, 13, 23]])(net.theta, [1, 0])
+        assert value == 4
+
+
+# Drawing
+
+
+def test_a_layers_own_initialiser_comes_before_the_networks():
+    def sevens(n_in, n_out, _rng):
+        return np.full((n_out, n_in), 7.0)
+
+    net = mlp.MLP([Dense(3, 2, "relu", init=sevens), Dense(2, 4)], init=lambda n_in, n_out, _rng: np.full((n_out, n_in), 5.0))
+    np.testing.assert_array_equal(net.layers[0].W, np.full((2, 3), 7))
+    np.testing.assert_array_equal(net.layers[1].W, np.full((4, 2), 5))
+    np.testing.assert_array_equal(net.layers[0].b, [0, 0])
+
+
+def test_initialize_sets_the_biases_to_zero_and_draws_from_the_generator():
+    layer = Dense(4, 3)
+    layer.b[:] = 9
+    layer.initialize(np.random.default_rng(3), "he_normal")
+    np.testing.assert_array_equal(layer.b, [0, 0, 0])
+    drawn = layer.W.copy()
+    assert np.unique(drawn).size == 12
+    rng = np.random.default_rng(3)
+    layer.initialize(rng, "he_normal")
+    np.testing.assert_array_equal(layer.W, drawn)
+    layer.initialize(rng, "he_normal")  # further on in the same generator
+    assert not np.intersect1d(layer.W, drawn).size
+
+
+def test_an_initialiser_gets_the_layers_sizes():
+    seen = []
+
+    def remember(n_in, n_out, _rng):
+        seen.append((n_in, n_out))
+        return np.zeros((n_out, n_in))
+
+    mlp.MLP([5, 4, 3], init=remember)
+    assert seen == [(5, 4), (4, 3)]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0, 2), ValueError, r"^fan_in: received 0 \(int\), but it must be an integer of at least 1$"),
+        ((-3, 2), ValueError, r"^fan_in: received -3 .*at least 1$"),
+        ((3, 0), ValueError, r"^units: received 0 .*at least 1$"),
+        ((2.0, 2), TypeError, r"^fan_in: received 2\.0 \(float\), but it must be an integer"),
+        ((3, "2"), TypeError, r"^units: received '2' \(str\), but it must be an integer"),
+        ((3, True), TypeError, r"^units: received True \(bool\)"),
+        ((3, None), TypeError, r"^units: received None"),
+        ((3, 2, "sigmod"), ValueError, r"^activation: received 'sigmod'.* one of identity, relu"),
+        ((3, 2, 7), TypeError, r"^activation: received 7 \(int\)"),
+        ((3, 2, "relu", "glorot"), ValueError, r"^init: received 'glorot'.*did you mean 'glorot_\w+'"),
+        ((3, 2, "relu", 7), TypeError, r"^init: received 7 \(int\).*function \(n_in, n_out, rng\)"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Dense(*arguments)
+
+
+def test_numpys_integers_are_integers():
+    assert Dense(np.int64(3), np.uint8(2)).size == 8
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (6,), ()])
+def test_an_initialiser_that_returns_a_wrong_shape_is_told_so(shape):
+    layer = Dense(3, 2)
+    layer.W[:] = 1
+    with pytest.raises(ValueError, match=r"^init: returned W of shape .*, but it must be \(2, 3\)"):
+        layer.initialize(np.random.default_rng(0), lambda *_: np.zeros(shape))
+    np.testing.assert_array_equal(layer.W, np.ones((2, 3)))
+
+
+def test_repr_says_how_to_make_it():
+    assert repr(Dense(784, 256, "relu")) == "Dense(784, 256, 'relu')"
