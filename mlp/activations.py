@@ -29,6 +29,13 @@ class Activation:
         """Δ ← Δ ⊙ σ′(Z), in place, all (n, units). A = σ(Z) may be overwritten: nothing reads it afterwards."""
         raise NotImplementedError
 
+    def derivative(self, Z: Array) -> Array:
+        """σ′(Z), a new array of Z's shape; of softmax, whose derivative is a matrix, the sums of its columns (0)."""
+        A, derivative = np.empty_like(Z), np.ones_like(Z)
+        self.value(Z, A)
+        self.backward(derivative, Z, A)
+        return derivative
+
 
 @cache
 def _constant(value: int, width: int, dtype: np.dtype[Any]) -> Array:

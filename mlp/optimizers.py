@@ -37,7 +37,7 @@ from mlp.data import batches
 Callback = Callable[..., Any]
 Schedule = Callable[[int], float]
 
-_CONVERGED, _LIMIT, _DIVERGED, _CALLBACK = 0, 1, 3, 99  # 2 is SciPy's, for a line search that failed
+CONVERGED, LIMIT, DIVERGED, CALLBACK = 0, 1, 3, 99  # 2 is SciPy's, for a line search that failed
 
 
 class History(list[dict[str, Any]]):
@@ -100,13 +100,17 @@ class _Adam(_Descent):
     v/(1 − β₂), which saves two products, and everything is done block by block, so that a block stays in cache.
     """
 
-    BLOCK = 8192
+    BLOCK = 16384
 
     def __init__(self, objective: Any, theta: Array, beta1: float, beta2: float, epsilon: float):
         super().__init__(objective)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.steps = 0
         self.m, self.v, self.gradient = np.zeros_like(theta), np.zeros_like(theta), np.empty_like(theta)
+        starts = range(0, theta.size, self.BLOCK)
+        self.blocks = [
+            tuple(vector[start : start + self.BLOCK] for vector in (theta, self.gradient, self.m, self.v)) for start in starts
+        ]
 
     def step(self, theta: Array, rows: Any, rate: float) -> float:
         cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0)
@@ -115,9 +119,7 @@ class _Adam(_Descent):
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
         scale = -rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / root
         epsilon = self.epsilon / root
-        for start in range(0, theta.size, self.BLOCK):
-            block = slice(start, start + self.BLOCK)
-            g, m, v = self.gradient[block], self.m[block], self.v[block]
+        for own, g, m, v in self.blocks:
             m *= self.beta1
             m += g
             v *= self.beta2
@@ -126,7 +128,7 @@ class _Adam(_Descent):
             g += epsilon
             np.divide(m, g, out=g)
             g *= scale
-            theta[block] += g
+            own += g
         return cost
 
 
@@ -225,11 +227,11 @@ class _Monitor:
         if self.tol is not None and self.calm >= self.tol_epochs:
             raise _Stop(
                 f"converged: the cost changed by less than {self.tol:g} in {_count(self.tol_epochs, self.unit)} running",
-                _CONVERGED,
+                CONVERGED,
             )
         if self.patience is not None and self.best is not None and len(self.history) - self.best[1] >= self.patience:
             raise _Stop(
-                f"stopped early: no better validation {_measure(record)} in {_count(self.patience, self.unit)}", _CONVERGED
+                f"stopped early: no better validation {_measure(record)} in {_count(self.patience, self.unit)}", CONVERGED
             )
 
     def _compare(self, theta: Array, record: dict[str, Any]) -> None:
@@ -250,12 +252,12 @@ class _Monitor:
             else:
                 self.callback(theta.copy())
         except StopIteration:
-            raise _Stop("stopped by the callback", _CALLBACK) from None
+            raise _Stop("stopped by the callback", CALLBACK) from None
 
     def finish(self, theta: Array, message: str, status: int, success: bool, **facts: Any) -> OptimizeResult:
         """The result; with patience, θ is first put back to the best parameters, if they aren't the last ones."""
         chosen = len(self.history)
-        if self.best is not None and (self.best[1] != chosen or status == _DIVERGED):
+        if self.best is not None and (self.best[1] != chosen or status == DIVERGED):
             _, chosen, best_theta = self.best
             theta[...] = best_theta
             message += f"; restored the best parameters, of {self.unit} {chosen}"
@@ -326,7 +328,7 @@ def _descend(
     update = rule(objective, theta)
     steps = 0
     safe = theta.copy()  # the last parameters known to be finite
-    message, status, success = f"ran all {_count(epochs, 'epoch')}", _CONVERGED, True
+    message, status, success = f"ran all {_count(epochs, 'epoch')}", CONVERGED, True
     try:
         with np.errstate(all="ignore"):  # what overflows shows in the cost, which is looked at after every step
             for epoch in range(epochs):
@@ -345,7 +347,7 @@ def _descend(
                 safe[...] = theta
                 monitor.record(theta, cost, learning_rate=rate)
         if monitor.tol is not None:
-            message, status, success = f"not converged: {message}, and the cost still changes", _LIMIT, False
+            message, status, success = f"not converged: {message}, and the cost still changes", LIMIT, False
     except _Diverged as reason:
         theta[...] = safe
         kept = f"of the end of epoch {len(monitor.history)}" if monitor.history else "from before the first step"
@@ -353,9 +355,9 @@ def _descend(
             f"diverged: {reason}; the parameters {kept} are kept. Try a learning rate below {learning_rate:g}, or inputs "
             "scaled to about 1"
         )
-        status, success = _DIVERGED, False
+        status, success = DIVERGED, False
     except _Stop as reason:
-        message, status, success = str(reason), reason.status, reason.status == _CONVERGED
+        message, status, success = str(reason), reason.status, reason.status == CONVERGED
     result = monitor.finish(theta, message, status, success, nfev=steps)
     if theta is not given:
         given[...] = theta
@@ -604,7 +606,7 @@ def lbfgs(
     try:
         if maxiter == 0:  # SciPy would make one iteration
             evaluated(theta)
-            raise _Stop("ran no iterations", _LIMIT)
+            raise _Stop("ran no iterations", LIMIT)
         found = minimize(
             evaluated,
             theta.copy(),
@@ -623,11 +625,11 @@ def lbfgs(
             theta[...] = evaluated.best[1]
             kept = "went back to the best parameters met"
         message = f"diverged: {reason}; {kept}. Try smaller initial weights, or inputs scaled to about 1"
-        status, success = _DIVERGED, False
+        status, success = DIVERGED, False
     except _Stop as reason:
-        message, status, success = str(reason), reason.status, reason.status == _CONVERGED
+        message, status, success = str(reason), reason.status, reason.status == CONVERGED
     result = monitor.finish(theta, message, status, success, nfev=evaluated.count, njev=evaluated.count, **ended)
-    if evaluated.best is not None and (status == _DIVERGED or not monitor.history) and monitor.best is None:
+    if evaluated.best is not None and (status == DIVERGED or not monitor.history) and monitor.best is None:
         result.fun = evaluated.best[0]
     with np.errstate(all="ignore"):
         given[...] = theta

@@ -24,7 +24,7 @@ from mlp import activations, costs, initializers
 from mlp.checkpoint import Run
 from mlp.checks import check_integer, check_number
 from mlp.network import DTYPES
-from mlp.optimizers import get_schedule
+from mlp.optimizers import DIVERGED, get_schedule
 
 EPILOG = """\
 examples:
@@ -58,6 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace, started: float) -> int:
     say: Callable[[str], None] = (lambda _line: None) if options.quiet else print
 
+    run, net, test, message, status = _fit(options, say)
+    tested = mlp.Objective(net, test.X, test.y, cost=options.cost).evaluate(net.theta)
+    accuracy = tested.accuracy or 0.0
+    run.save_model(net, {"message": message, "test_cost": tested.cost, "test_accuracy": accuracy})
+    say(f"Stopped: {message}")
+    wrong = round((1 - accuracy) * len(test))
+    print(f"Test accuracy: {100 * accuracy:.2f} % ({wrong:,} of {len(test):,} wrong), cost {tested.cost:.4f}", flush=True)
+    say(f"Time: {time.perf_counter() - started:.1f} s")
+    if not options.no_plots:
+        _draw(run, net, test)
+    say(f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.iterdir()))}")
+    return status
+
+
+def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, mlp.MLP, mlp.Examples, str, int]:
+    """Train as the options say: the run, the network, the test set, why it stopped, and the exit status.
+
+    The training set's memory is free again when this returns.
+    """
     train, validation, test = mlp.load_mnist(options.data, validation=options.validation)
     net = mlp.MLP(
         [train.X.shape[1], *options.hidden, 10],
@@ -72,10 +91,10 @@ def _train(options: argparse.Namespace, started: float) -> int:
     run = Run.create(options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"), _configuration(options, train))
     for line in _description(options, net, objective, (train, validation, test)):
         say(line)
-
     progress = _Bar(options) if sys.stdout.isatty() else _Lines(options)
 
     def epoch_done(intermediate_result: Any) -> None:
+        net.theta = intermediate_result.x  # which it is already, but for L-BFGS's, that are its own until the end
         record = intermediate_result.history[-1]
         run.append(record)
         if not options.quiet:
@@ -87,28 +106,14 @@ def _train(options: argparse.Namespace, started: float) -> int:
         settings["maxiter"] = options.epochs
     else:
         settings.update(epochs=options.epochs, seed=options.seed)
-    interrupted = False
-    begun = time.perf_counter()
     try:
         result = minimiser(objective, net.theta, validation=watched, patience=options.patience, callback=epoch_done, **settings)
+        message, status = result.message, 1 if result.status == DIVERGED else 0
     except KeyboardInterrupt:
-        interrupted = True
-    trained = time.perf_counter() - begun
-    progress.close()
-
-    message = "interrupted" if interrupted else result.message
-    tested = mlp.Objective(net, test.X, test.y, cost=options.cost).evaluate(net.theta)
-    run.save_model(net, {"message": message, "test_cost": tested.cost, "test_accuracy": tested.accuracy})
-    say(f"Stopped: {message}")
-    wrong = round((1 - (tested.accuracy or 0.0)) * len(test))
-    print(f"Test accuracy: {100 * (tested.accuracy or 0.0):.2f} % ({wrong:,} of {len(test):,} wrong), cost {tested.cost:.4f}")
-    say(f"Time: {time.perf_counter() - started:.1f} s, of which training {trained:.1f} s")
-    if not options.no_plots:
-        _draw(run, net, test)
-    say(f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.iterdir()))}")
-    if interrupted:
-        return 130
-    return 1 if result.status == 3 else 0
+        message, status = "interrupted", 130
+    finally:
+        progress.close()
+    return run, net, test, message, status
 
 
 def _draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
@@ -375,7 +380,7 @@ def _configuration(options: argparse.Namespace, train: mlp.Examples) -> dict[str
     return {
         "command": shlex.join(words),
         "options": settings,
-        "data_sha256": hashlib.sha256(train.X.tobytes() + train.y.tobytes()).hexdigest(),
+        "data_sha256": [hashlib.sha256(np.ascontiguousarray(part).data).hexdigest() for part in (train.X, train.y)],
         "versions": {
             "mlp": importlib.metadata.version("mlp"),
             "python": platform.python_version(),
