@@ -100,7 +100,7 @@ class _Adam(_Descent):
     v/(1 − β₂), which saves two products, and everything is done block by block, so that a block stays in cache.
     """
 
-    BLOCK = 16384
+    BLOCK = 32768
 
     def __init__(self, objective: Any, theta: Array, beta1: float, beta2: float, epsilon: float):
         super().__init__(objective)

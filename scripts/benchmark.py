@@ -353,7 +353,7 @@ class Worker:
     """An engine in a process of its own, which does a round when told to."""
 
     def __init__(self, engine, key, n, environment):
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (`close` closes it)
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", engine, key, "--examples", str(n)],
             env=environment,
