@@ -118,7 +118,7 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
 
 def _draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
     """Write the pictures of a run into its directory."""
-    mlp.plots.features(net, file=run.directory / "features.png")
+    mlp.plots.features(net, sort_by_norm=True, file=run.directory / "features.png")
     if (run.directory / "metrics.csv").exists():  # not where no epoch was finished
         mlp.plots.curves(run.directory, file=run.directory / "curves.png")
     mlp.plots.confusion(net, test.X, test.y, file=run.directory / "confusion.png")
@@ -249,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"cross_entropy (of the output) or {', '.join(costs.COSTS)} (the output's natural one)",
     )
     cost.add_argument(
-        "--weight-decay", type=_number(at_least=0), default=1e-4, metavar="LAMBDA", help="λ in the penalty (λ/2)·Σ‖W‖² (0.0001)"
+        "--weight-decay", type=_number(at_least=0), default=5e-4, metavar="LAMBDA", help="λ in the penalty (λ/2)·Σ‖W‖² (0.0005)"
     )
     minimiser = parser.add_argument_group("minimiser")
     minimiser.add_argument(

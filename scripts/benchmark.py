@@ -309,7 +309,7 @@ test_y = torch.from_numpy(read("t10k-labels-idx1-ubyte", 8).astype(np.int64))
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
 epochs = 12
-optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9, weight_decay=1e-4, fused=True)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9, weight_decay=5e-4, fused=True)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
 loss = torch.nn.CrossEntropyLoss()
 for _ in range(epochs):

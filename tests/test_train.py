@@ -58,7 +58,7 @@ def test_a_run_says_what_it_does_line_by_line_and_learns(command, capsys):
     assert status == 0
     assert lines[0] == "Data: MNIST, 1,000 training, 200 validation, 300 test images"
     assert lines[1].startswith("Network: 784-32-10, relu hidden units, softmax output, 25,450 parameters (float32, ")
-    assert lines[2] == "Cost: softmax cross entropy, weight decay 0.0001"
+    assert lines[2] == "Cost: softmax cross entropy, weight decay 0.0005"
     assert lines[3].startswith("Minimiser: sgd, learning rate 0.2 (cosine), momentum 0.9, batches of 32, 3 epochs")
     assert [line.partition(":")[0] for line in lines[4:7]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert lines[7] == "Stopped: ran all 3 epochs"

@@ -1,0 +1,320 @@
+"""`Sparsity`, the penalty β Σⱼ KL(ρ ‖ ρ̂ⱼ): its value, and its gradient by hand and numerically; what it refuses."""
+
+import math
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+import scipy.special
+
+import mlp
+from mlp import Objective, Sparsity
+from mlp.network import CHUNK
+
+
+def problem(n=9, sizes=(5, 4, 3, 5), layer=0, dtype="float64", weight_decay=0.0, rho=0.1, hidden="logistic", cost=None):
+    """An autoencoder with random parameters, biases too, and a penalty on one of its layers."""
+    rng = np.random.default_rng(1)
+    net = mlp.MLP(list(sizes), hidden=hidden, output="logistic", dtype=dtype, seed=1)
+    net.theta[:] = rng.standard_normal(net.theta.size)
+    X = rng.uniform(size=(n, sizes[0])).astype(dtype)
+    sparsity = Sparsity(rho=rho, beta=3, layer=layer)
+    return net, X, Objective(net, X, weight_decay=weight_decay, cost=cost, sparsity=sparsity)
+
+
+def one_unit(X, rho, beta=3.0):
+    """A logistic hidden unit of x log 3, so that x = 1, 0, −1 make it ¾, ½, ¼, and an output that is 0 whatever it is."""
+    net = mlp.MLP([1, 1, 1], hidden="logistic", output="identity", dtype="float64", seed=0)
+    net.theta[:] = [math.log(3), 0, 0, 0]
+    return net, Objective(net, X, np.zeros(len(X)), sparsity=Sparsity(rho, beta))
+
+
+# By hand
+
+
+@pytest.mark.parametrize(
+    ("rho", "mean", "divergence"),
+    [
+        # KL(ρ ‖ ρ̂) = ρ log(ρ/ρ̂) + (1 − ρ) log((1 − ρ)/(1 − ρ̂))
+        (0.5, 0.25, 0.1438410362),  # ½ log 2 + ½ log ⅔ = ½ log 4/3 = ½ · 0.2876820724
+        (0.25, 0.75, 0.5493061443),  # ¼ log ⅓ + ¾ log 3 = ½ log 3 = ½ · 1.0986122887
+        (0.2, 0.6, 0.3347952867),  # 0.2 log ⅓ + 0.8 log 2 = −0.2197224577 + 0.5545177444
+        (0.2, 0.2, 0.0),
+    ],
+)
+def test_value(rho, mean, divergence):
+    assert Sparsity(rho, 1.0).penalty(np.array([mean])) == pytest.approx(divergence, abs=1e-10)
+    assert Sparsity(rho, 3.0).penalty(np.array([mean, rho, mean])) == pytest.approx(6 * divergence, abs=1e-9)
+    other = scipy.special.rel_entr(rho, mean) + scipy.special.rel_entr(1 - rho, 1 - mean)
+    assert Sparsity(rho, 1.0).penalty(np.array([mean])) == pytest.approx(other, abs=1e-15)
+
+
+def test_defaults_are_those_of_the_lecture_notes():
+    # Ng, "Sparse autoencoder" (CS294A): "typically a small value close to zero (say ρ = 0.05)"; layer 0 is the hidden one
+    assert Sparsity() == Sparsity(rho=0.05, beta=3.0, layer=0)
+
+
+def test_cost_and_gradient_of_one_unit():
+    # ρ̂ = ¾ and ρ = ¼: C = 3 · ½ log 3; δ¹ = 3(−¼/¾ + ¾/¼) · ¾·¼ = 3 · 8/3 · 3/16 = 3/2, times x = 1
+    net, objective = one_unit([[1]], rho=0.25)
+    cost, gradient = objective(net.theta)
+    assert cost == pytest.approx(1.6479184330, abs=1e-10)
+    np.testing.assert_allclose(gradient, [1.5, 1.5, 0, 0], rtol=1e-14)
+
+
+def test_mean_over_examples_comes_before_the_divergence():
+    # ¾ and ½ have the mean ⅝; ρ = ½: C = 3(½ log ⅘ + ½ log 4/3) = 1.5 log 16/15 = 1.5 · 0.0645385211
+    # each example's error gains 3(−½/⅝ + ½/⅜) = 3 · 8/15 = 8/5, times σ′ = 3/16 and 1/4, and the gradient is their mean:
+    # ∂C/∂w = ½(8/5 · 3/16 · 1 + 0) = 0.15, ∂C/∂b = ½(0.3 + 0.4) = 0.35
+    net, objective = one_unit([[1], [0]], rho=0.5)
+    cost, gradient = objective(net.theta)
+    assert cost == pytest.approx(0.0968077817, abs=1e-10)
+    np.testing.assert_allclose(gradient, [0.15, 0.35, 0, 0], rtol=1e-14)
+
+
+def test_zero_when_the_mean_activation_is_rho():
+    # ¼ and ¾ are both off ρ = ½, but their mean is on it
+    net, objective = one_unit([[1], [-1]], rho=0.5)
+    cost, gradient = objective(net.theta)
+    assert cost == pytest.approx(0, abs=1e-15)
+    np.testing.assert_allclose(gradient, 0, atol=1e-15)
+    assert objective(net.theta, [0])[0] > 0.4  # 1.5 log 4/3
+
+
+def test_beta_is_a_factor_and_zero_is_none():
+    net, X, _ = problem()
+    without = Objective(net, X)(net.theta)
+    once, twice = (Objective(net, X, sparsity=Sparsity(0.1, beta))(net.theta) for beta in (1.0, 2.0))
+    nothing = Objective(net, X, sparsity=Sparsity(0.1, 0.0))(net.theta)
+    assert twice[0] - once[0] == pytest.approx(once[0] - without[0], rel=1e-13)
+    np.testing.assert_allclose(twice[1] - once[1], once[1] - without[1], atol=1e-14)
+    assert nothing[0] == without[0]
+    np.testing.assert_array_equal(nothing[1], without[1])
+
+
+def test_layers_above_the_penalised_one_gain_nothing():
+    net, X, objective = problem(layer=1)
+    with_it, without = objective(net.theta)[1], Objective(net, X)(net.theta)[1]
+    below = net.layers[0].size + net.layers[1].size
+    assert np.all(with_it[:below] != without[:below])
+    np.testing.assert_array_equal(with_it[below:], without[below:])
+
+
+# The gradient against numerical ones
+
+
+@pytest.mark.parametrize("n", [1, 9, CHUNK, 2 * CHUNK + 3])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+@pytest.mark.parametrize(("sizes", "layer"), [((4, 3, 4), 0), ((4, 3, 2, 4), 0), ((4, 3, 2, 4), 1), ((4, 3, 2, 3, 4), 1)])
+def test_gradient(n, weight_decay, sizes, layer):
+    net, _, objective = problem(n, sizes, layer, weight_decay=weight_decay)
+    check = mlp.check_gradient(objective, net.theta, tolerance=1e-7)
+    assert check, check
+
+
+@pytest.mark.parametrize(
+    ("output", "cost"),
+    [
+        ("logistic", "quadratic"),
+        ("logistic", None),
+        ("identity", None),
+        ("tanh", None),
+        ("softmax", None),
+        ("softmax", "quadratic"),
+    ],
+)
+def test_gradient_with_other_outputs_and_costs(output, cost):
+    n, rng = CHUNK + 5, np.random.default_rng(2)
+    net = mlp.MLP([4, 3, 5], hidden="logistic", output=output, dtype="float64", seed=0)
+    net.theta[:] = rng.standard_normal(net.theta.size)
+    X = rng.standard_normal((n, 4))
+    y = np.arange(n) % 5 if output in ("softmax", "logistic") else rng.standard_normal((n, 5))
+    check = mlp.check_gradient(Objective(net, X, y, cost, sparsity=Sparsity(0.1, 3)), net.theta, tolerance=1e-7)
+    assert check, check
+
+
+def test_gradient_with_layers_of_other_activations_around_it():
+    net, _, objective = problem(30, (4, 3, 3, 3, 4), layer=1, hidden=["tanh", "logistic", "softplus"], weight_decay=0.01)
+    check = mlp.check_gradient(objective, net.theta, tolerance=1e-7)
+    assert check, check
+
+
+def test_gradient_of_pixels():
+    net, _, _ = problem()
+    X = np.random.default_rng(0).integers(0, 256, (CHUNK + 5, 5), dtype=np.uint8)
+    objective = Objective(net, X, weight_decay=3e-3, sparsity=Sparsity(0.1, 3, 1))
+    check = mlp.check_gradient(objective, net.theta, tolerance=1e-7)
+    assert check, check
+    scaled = Objective(net, X / 255, weight_decay=3e-3, sparsity=Sparsity(0.1, 3, 1))
+    assert objective(net.theta)[0] == pytest.approx(scaled(net.theta)[0], rel=1e-14)
+
+
+def test_gradient_checker_sees_a_derivative_that_is_wrong(monkeypatch):
+    net, _, objective = problem()
+    monkeypatch.setattr(Sparsity, "derivative", lambda self, mean: -self.beta * self.rho / mean)  # half of it is missing
+    assert not mlp.check_gradient(objective, net.theta, tolerance=1e-7)
+
+
+def test_input_gradient():
+    net, X, objective = problem(3, layer=1)
+    numerical = np.empty_like(X)
+    for place in np.ndindex(X.shape):
+        costs = []
+        for step in (1e-5, -1e-5):
+            moved = X.copy()
+            moved[place] += step
+            # the target stays as it is
+            costs.append(Objective(net, moved, X, sparsity=objective.sparsity)(net.theta)[0])
+        numerical[place] = (costs[0] - costs[1]) / 2e-5
+    np.testing.assert_allclose(objective.input_gradient(net.theta), numerical, atol=1e-8)
+
+
+# Many examples, some examples, and the other ways of asking
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_chunks_share_one_mean(layer):
+    # The same example CHUNK times and another as often: the mean of two, wherever the chunks end
+    net, X, _ = problem(2)
+    many = np.repeat(X, CHUNK, axis=0)
+    sparsity = Sparsity(0.1, 3, layer)
+    two, all_of_them = (Objective(net, rows, sparsity=sparsity)(net.theta) for rows in (X, many))
+    assert all_of_them[0] == pytest.approx(two[0], rel=1e-12)
+    np.testing.assert_allclose(all_of_them[1], two[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [[0], [5, 2, 2, 8], slice(3, 7), np.arange(9)[::-1], np.arange(2 * CHUNK + 3) % 9])
+def test_rows(rows):
+    net, X, objective = problem(weight_decay=0.2)
+    chosen = Objective(net, X[rows], weight_decay=0.2, sparsity=objective.sparsity)(net.theta)
+    cost, gradient = objective(net.theta, rows)
+    assert cost == pytest.approx(chosen[0], rel=1e-13)
+    np.testing.assert_allclose(gradient, chosen[1], atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [9, 2 * CHUNK + 3])
+def test_evaluate_and_accumulate_agree(n):
+    net, _, objective = problem(n, weight_decay=0.2)
+    cost, gradient = objective(net.theta)
+    assert objective.evaluate(net.theta).cost == pytest.approx(cost, rel=1e-14)
+    out = np.ones_like(net.theta)
+    assert objective.accumulate(net.theta, None, out, -0.5, 0.25) + objective.penalty(net.theta) == pytest.approx(
+        cost, rel=1e-14
+    )
+    np.testing.assert_allclose(out, 0.25 - 0.5 * gradient, atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [9, 2 * CHUNK + 3])
+def test_a_step_of_descent_is_down_the_gradient(n):
+    net, _, objective = problem(n, layer=1, weight_decay=0.2)
+    expected = net.theta - 0.5 * objective(net.theta)[1]
+    mlp.sgd(objective, net.theta, learning_rate=0.5, batch_size=None, epochs=1)
+    np.testing.assert_allclose(net.theta, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_errors_make_the_gradient(layer):
+    n = CHUNK + 7
+    net, X, objective = problem(n, layer=layer)
+    errors, gradient = objective.errors(net.theta), objective(net.theta)[1]
+    A, start = X, 0
+    for number, (one, Delta) in enumerate(zip(net.layers, errors, strict=True)):
+        np.testing.assert_allclose(gradient[start : start + one.W.size], (Delta.T @ A / n).ravel(), atol=1e-13)
+        np.testing.assert_allclose(gradient[start + one.W.size : start + one.size], Delta.mean(axis=0), atol=1e-13)
+        A, start = net.forward(X, layer=number), start + one.size
+
+
+def test_calling_leaves_network_and_vector_alone():
+    net, _, objective = problem(CHUNK + 1)
+    theta = net.theta + 1
+    before = net.theta.copy(), theta.copy()
+    first, second = objective(theta), objective(theta)
+    np.testing.assert_array_equal(net.theta, before[0])
+    np.testing.assert_array_equal(theta, before[1])
+    assert first[0] == second[0]
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("n", [9, 2 * CHUNK + 3])
+def test_float32(n):
+    net, _, single = problem(n, dtype="float32", weight_decay=0.01)
+    double = single.astype("float64")
+    assert double.sparsity == single.sparsity
+    cost, gradient = single(net.theta)
+    exact_cost, exact = double(net.theta)
+    assert cost == pytest.approx(exact_cost, rel=1e-5)
+    np.testing.assert_allclose(gradient, exact, atol=1e-5 * np.abs(exact).max())
+    assert gradient.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_units_always_on_or_off_cost_much_but_not_infinitely(dtype, bias):
+    net, _, objective = problem(dtype=dtype)
+    net.layers[0].b[:] = bias
+    cost, gradient = objective(net.theta)
+    assert 1 < cost < 1e4
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_training_brings_the_mean_activations_to_rho(dtype):
+    net, X, objective = problem(200, (6, 5, 6), cost="quadratic", dtype=dtype, rho=0.2)
+    net.initialize(0)
+    assert np.abs(net.forward(X, layer=0).mean(axis=0) - 0.2).max() > 0.2
+    mlp.lbfgs(objective, net.theta, maxiter=100)
+    np.testing.assert_allclose(net.forward(X, layer=0).mean(axis=0), 0.2, atol=0.01)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"rho": 0}, ValueError, r"^rho: received 0 \(int\), but it must be a finite number above 0 and below 1"),
+        ({"rho": 1.0}, ValueError, r"^rho: received 1\.0"),
+        ({"rho": -0.1}, ValueError, r"^rho: received -0\.1"),
+        ({"rho": math.nan}, ValueError, r"^rho: received nan"),
+        ({"rho": "0.1"}, TypeError, r"^rho: received '0\.1' \(str\)"),
+        ({"beta": -1}, ValueError, r"^beta: received -1 \(int\), but it must be a finite number at least 0"),
+        ({"beta": math.inf}, ValueError, r"^beta: received inf"),
+        ({"beta": None}, TypeError, r"^beta: received None"),
+        ({"layer": -1}, ValueError, r"^layer: received -1 \(int\), but it must be an integer of at least 0"),
+        ({"layer": 0.5}, TypeError, r"^layer: received 0\.5"),
+    ],
+)
+def test_bad_settings_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        Sparsity(**settings)
+
+
+def test_settings_stay_as_they_were_checked():
+    with pytest.raises(FrozenInstanceError):
+        Sparsity().rho = 2
+
+
+@pytest.mark.parametrize("sparsity", [0.1, (0.1, 3), {"rho": 0.1}, Sparsity])
+def test_other_objects_are_refused(sparsity):
+    with pytest.raises(TypeError, match=r"^sparsity: received .*, but it must be None or a Sparsity"):
+        Objective(mlp.MLP([3, 2, 3], hidden="logistic", output="logistic", seed=0), np.zeros((2, 3)), sparsity=sparsity)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 100])  # 1 is the output layer
+def test_layer_must_be_a_hidden_one(layer):
+    net = mlp.MLP([3, 2, 3], hidden="logistic", output="logistic", seed=0)
+    with pytest.raises(ValueError, match=rf"^sparsity\.layer: received {layer} "):
+        Objective(net, np.zeros((2, 3)), sparsity=Sparsity(layer=layer))
+
+
+def test_network_must_have_a_hidden_layer():
+    with pytest.raises(ValueError, match=r"^sparsity"):
+        Objective(mlp.MLP([3, 3], output="logistic", seed=0), np.zeros((2, 3)), sparsity=Sparsity())
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "identity", "softplus"])
+def test_mean_activations_must_be_those_of_logistic_units(hidden):
+    net = mlp.MLP([3, 2, 2, 3], hidden=["logistic", hidden], seed=0)
+    Objective(net, np.zeros((2, 3)), [0, 1], sparsity=Sparsity(layer=0))
+    with pytest.raises(ValueError, match=rf"^sparsity: layer 1 is '{hidden}', but .* 'logistic'"):
+        Objective(net, np.zeros((2, 3)), [0, 1], sparsity=Sparsity(layer=1))
