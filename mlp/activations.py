@@ -135,7 +135,7 @@ class Softmax(Activation):
     name = "softmax"
 
     def value(self, Z: Array, out: Array) -> None:
-        np.subtract(Z, Z.max(axis=1, keepdims=True), out=out)  # the largest exponent is 0: nothing overflows
+        np.subtract(Z, np.maximum.reduce(Z, axis=1, keepdims=True), out=out)  # the largest exponent is 0: nothing overflows
         np.exp(out, out=out)
         out /= np.add.reduce(out, axis=1, keepdims=True)
 

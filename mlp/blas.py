@@ -7,13 +7,14 @@ would compete with its own for the cores.
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import daxpy, dgemm, dgemv, saxpy, sgemm, sgemv
+from scipy.linalg.blas import daxpy, dgemm, dgemv, dscal, saxpy, sgemm, sgemv, sscal
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _GEMM = {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}
 _GEMV = {np.dtype(np.float32): sgemv, np.dtype(np.float64): dgemv}
 _AXPY = {np.dtype(np.float32): saxpy, np.dtype(np.float64): daxpy}
+_SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
 
 
 def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
@@ -43,3 +44,10 @@ def axpy(alpha: float, x: Array, y: Array) -> None:
     result = _AXPY[y.dtype](x, y, x.size, alpha)
     if result is not y:
         y[...] = result
+
+
+def scale(alpha: float, x: Array) -> None:
+    """x ← αx, in place, for contiguous vectors; on all cores where they are long."""
+    result = _SCAL[x.dtype](alpha, x)
+    if result is not x:
+        x[...] = result

@@ -9,6 +9,7 @@ at the label and 0 elsewhere (one-hot) and are never written out as such. A cost
 `value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given Y as numbers.
 """
 
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,12 +31,22 @@ def one_hot(labels: Array, units: int, dtype: Any) -> Array:
     return rows
 
 
+@cache
+def _numbers(n: int) -> Array:
+    """0 … n − 1, the rows of a batch: with the labels, they index each example's own output."""
+    return np.arange(n)
+
+
 def _subtract_targets(A: Array, Y: Array) -> None:
     """A ← A − Y, in place."""
     if holds_labels(Y):
-        A[np.arange(len(Y)), Y] -= 1
+        A[_numbers(len(Y)), Y] -= 1
     else:
         A -= Y
+
+
+#: The smallest number of full precision.
+_SMALLEST = {np.dtype(dtype): np.finfo(dtype).tiny for dtype in (np.float32, np.float64)}
 
 
 class Cost:
@@ -105,7 +116,7 @@ class LogisticCrossEntropy(_CrossEntropy):
         # max(z, 0) − yz one by one, before summing: of terms of size |z|, what is left is what counts.
         if holds_labels(Y):
             np.maximum(Z, 0, out=scratch)
-            chosen = np.arange(len(Y)), Y
+            chosen = _numbers(len(Y)), Y
             scratch[chosen] -= Z[chosen]
         else:
             np.sign(Z, out=scratch)
@@ -134,11 +145,11 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 
     def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
         if holds_labels(Y):
-            likelihoods = A[np.arange(len(Y)), Y]
-            if likelihoods.min() >= np.finfo(A.dtype).tiny:
-                return -float(np.log(likelihoods).sum())
+            likelihoods = A[_numbers(len(Y)), Y]
+            if np.minimum.reduce(likelihoods) >= _SMALLEST[A.dtype]:
+                return -float(np.add.reduce(np.log(likelihoods)))
         np.subtract(Z, Z.max(axis=1, keepdims=True), out=scratch)
-        chosen = scratch[np.arange(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
+        chosen = scratch[_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
         weight = 1.0 if holds_labels(Y) else Y.sum(axis=1)
         np.exp(scratch, out=scratch)
         return float((weight * np.log(scratch.sum(axis=1)) - chosen).sum())
@@ -160,7 +171,7 @@ class _Custom(Cost):
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
     def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
-        costs = self.custom.value(A, self._numbers(A, Y))
+        costs = self.custom.value(A, self._as_numbers(A, Y))
         if np.shape(costs) != (len(A),):
             raise ValueError(
                 f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
@@ -169,7 +180,7 @@ class _Custom(Cost):
         return float(np.sum(costs))
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
-        gradient = self.custom.gradient(A, self._numbers(A, Y))
+        gradient = self.custom.gradient(A, self._as_numbers(A, Y))
         if np.shape(gradient) != A.shape:
             raise ValueError(
                 f"cost {self.name!r}: its gradient(A, Y) returned shape {np.shape(gradient)}, "
@@ -179,7 +190,7 @@ class _Custom(Cost):
         activation.backward(out, Z, A)
 
     @staticmethod
-    def _numbers(A: Array, Y: Array) -> Array:
+    def _as_numbers(A: Array, Y: Array) -> Array:
         return one_hot(Y, A.shape[1], A.dtype) if holds_labels(Y) else Y
 
 

@@ -272,12 +272,12 @@ class Objective:
     def _gather(self, rows: Array, out: Array) -> None:
         """out ← those rows of X, scaled where they are pixels. (mode="clip" spares numpy a buffered copy.)"""
         if self.X.dtype == out.dtype:
-            np.take(self.X, rows, axis=0, out=out, mode="clip")
+            self.X.take(rows, 0, out, "clip")
             return
         if len(self._staged) < len(rows):
             self._staged = np.empty((len(rows), self.X.shape[1]), self.X.dtype)
         staged = self._staged[: len(rows)]
-        np.take(self.X, rows, axis=0, out=staged, mode="clip")
+        self.X.take(rows, 0, staged, "clip")
         copy_input(staged, out=out)
 
     def _pass(self, n: int) -> Pass:

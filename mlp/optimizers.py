@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from mlp.blas import Array, axpy
+from mlp.blas import Array, axpy, scale
 from mlp.checks import check_integer, check_name, check_number, shown
 from mlp.data import batches
 
@@ -97,7 +97,8 @@ class _Adam(_Descent):
     """m ← β₁m + (1 − β₁) ∂C, v ← β₂v + (1 − β₂) ∂C², θ ← θ − η m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
     (Kingma and Ba 2015, algorithm 1; weight decay is part of the cost, hence of ∂C.) Kept are m/(1 − β₁) and
-    v/(1 − β₂), which saves two products, and everything is done block by block, so that a block stays in cache.
+    v/(1 − β₂), which saves two products. BLAS does what is linear, on all cores; the rest goes block by block, so that a
+    block stays in cache.
     """
 
     BLOCK = 32768
@@ -109,26 +110,26 @@ class _Adam(_Descent):
         self.m, self.v, self.gradient = np.zeros_like(theta), np.zeros_like(theta), np.empty_like(theta)
         starts = range(0, theta.size, self.BLOCK)
         self.blocks = [
-            tuple(vector[start : start + self.BLOCK] for vector in (theta, self.gradient, self.m, self.v)) for start in starts
+            tuple(vector[start : start + self.BLOCK] for vector in (self.gradient, self.m, self.v)) for start in starts
         ]
 
     def step(self, theta: Array, rows: Any, rate: float) -> float:
         cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0)
         self.steps += 1
+        t = self.steps
         # θ − η m̂/(√v̂ + ε) with numerator and denominator divided by √((1 − β₂)/(1 − β₂ᵗ)), in terms of what is kept
-        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
-        scale = -rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / root
+        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        factor = -rate * (1 - self.beta1) / (1 - self.beta1**t) / root
         epsilon = self.epsilon / root
-        for own, g, m, v in self.blocks:
-            m *= self.beta1
-            m += g
-            v *= self.beta2
+        scale(self.beta1, self.m)
+        axpy(1.0, self.gradient, self.m)
+        scale(self.beta2, self.v)
+        for g, m, v in self.blocks:
             v += np.square(g, out=g)
             np.sqrt(v, out=g)
             g += epsilon
             np.divide(m, g, out=g)
-            g *= scale
-            own += g
+        axpy(factor, self.gradient, theta)
         return cost
 
 
@@ -342,7 +343,7 @@ def _descend(
                     if not math.isfinite(total):
                         raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {steps:,}")
                 cost = total / seen + (objective.penalty(theta) if hasattr(objective, "penalty") else 0.0)
-                if not math.isfinite(cost) or not np.isfinite(theta).all():
+                if not math.isfinite(cost) or not math.isfinite(float(theta.max()) - float(theta.min())):
                     raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {steps:,}")
                 safe[...] = theta
                 monitor.record(theta, cost, learning_rate=rate)
