@@ -7,7 +7,9 @@ it). `python -m mlp.train --help` is the command line.
 from mlp import plots as plots
 from mlp.activations import Activation as Activation
 from mlp.checkpoint import load as load
+from mlp.checkpoint import load_state as load_state
 from mlp.checkpoint import save as save
+from mlp.checkpoint import save_state as save_state
 from mlp.costs import Cost as Cost
 from mlp.data import Examples as Examples
 from mlp.data import load_mnist as load_mnist
@@ -17,6 +19,7 @@ from mlp.layers import Dense as Dense
 from mlp.network import MLP as MLP
 from mlp.objective import Objective as Objective
 from mlp.objective import Sparsity as Sparsity
+from mlp.optimizers import State as State
 from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
 from mlp.optimizers import sgd as sgd

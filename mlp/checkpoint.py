@@ -1,4 +1,4 @@
-"""Models and runs on disk: `save`, `load`, and `Run`, the directory that a training run writes.
+"""Models and runs on disk: `save` and `load`, `save_state` and `load_state`, and `Run`, a training run's directory.
 
 A model file is a NumPy .npz archive (a zip of .npy arrays) with two members and nothing executable in it:
 
@@ -6,8 +6,13 @@ A model file is a NumPy .npz archive (a zip of .npy arrays) with two members and
                  "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "notes": …}
     theta.npy    every parameter, one vector: W¹ row by row, b¹, W², b², …
 
+A state file, which a stopped run goes on from, is the same with another header and more vectors (see `State`):
+
+    header.npy   {"format": "mlp-state", "version": 1, "minimiser": "sgd", "facts": {…}}
+    theta.npy, safe.npy, velocity.npy, m.npy, v.npy, best.npy     those of them that the minimiser has
+
 A run's directory holds config.json (everything that decides how the run goes), metrics.csv (a line an epoch, written as
-the epoch ends) and model.npz.
+the epoch ends), state.npz (where it stands), best.npz (the model that did best on the validation set) and model.npz.
 """
 
 import csv
@@ -15,8 +20,9 @@ import io
 import json
 import math
 import os
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -28,9 +34,12 @@ from mlp.blas import Array
 from mlp.checks import shown
 from mlp.layers import Dense
 from mlp.network import DTYPES, MLP
+from mlp.optimizers import State
 
-FORMAT, VERSION = "mlp-model", 1
+FORMAT, STATE_FORMAT, VERSION = "mlp-model", "mlp-state", 1
 
+_NAMES = {FORMAT: "a model", STATE_FORMAT: "a state"}
+_MEMBERS = {f"{name}.npy" for name in ("header", "theta", "safe", "velocity", "m", "v", "best")}
 _HEADER_LIMIT = 1 << 24
 
 
@@ -71,12 +80,7 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
         "layers": [{"fan_in": layer.fan_in, "units": layer.units, "activation": layer.activation.name} for layer in net.layers],
         "notes": notes,
     }
-    try:
-        encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"notes: received {shown(notes)}, but JSON must be able to hold them ({error})") from error
-    if encoded.size > _HEADER_LIMIT:
-        raise ValueError(f"notes: received {encoded.size:,} bytes with the header, but at most {_HEADER_LIMIT:,} are allowed")
+    encoded = _encoded(header, "notes", notes)
     with atomic_write(path) as stream:
         np.savez(stream, header=encoded, theta=net.theta)
 
@@ -92,7 +96,7 @@ def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = N
         FileNotFoundError: there is no such file.
         ValueError: the file is no model, or is damaged. Sizes are checked before memory is taken for the parameters.
     """
-    header, theta = _read(Path(path))
+    header, theta = _read_model(Path(path))
     known = {**ACTIVATIONS, **(activations or {})}
     descriptions = header["layers"]
     size = sum(description["units"] * (description["fan_in"] + 1) for description in descriptions)
@@ -120,29 +124,69 @@ def _zeros(n_in: int, n_out: int, rng: np.random.Generator) -> Array:  # noqa: A
 
 def load_notes(path: str | os.PathLike[str]) -> Any:
     """What `save` was given as notes."""
-    return _read(Path(path))[0]["notes"]
+    return _read_model(Path(path))[0]["notes"]
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Array]:
-    """The header and θ of a model file, each checked."""
+def _encoded(header: dict[str, Any], argument: str, value: Any) -> Array:
+    """A header as bytes; the argument is what in it may be unfit."""
+    try:
+        encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{argument}: received {shown(value)}, but JSON must be able to hold them ({error})") from error
+    if encoded.size > _HEADER_LIMIT:
+        raise ValueError(
+            f"{argument}: received {encoded.size:,} bytes with the header, but at most {_HEADER_LIMIT:,} are allowed"
+        )
+    return encoded
+
+
+def save_state(path: str | os.PathLike[str], state: State) -> None:
+    """Write where a run stands to a file, whole or not at all; an existing file is replaced once the new one is complete."""
+    if not isinstance(state, State):
+        raise TypeError(f"state: received {shown(state)}, but it must be a State")
+    header = {"format": STATE_FORMAT, "version": VERSION, "minimiser": state.minimiser, "facts": state.facts}
+    encoded = _encoded(header, "state.facts", state.facts)
+    arrays: dict[str, Any] = {"header": encoded, **state.arrays}
+    with atomic_write(path) as stream:
+        np.savez(stream, **arrays)
+
+
+def load_state(path: str | os.PathLike[str]) -> State:
+    """The state in a file that `save_state` wrote; raises as `load` does."""
+    path = Path(path)
+    header, arrays = _read(path, STATE_FORMAT)
+    if not isinstance(header.get("minimiser"), str) or not isinstance(header.get("facts"), dict):
+        raise ValueError(f"{path}: not a state: its header lacks the minimiser or the facts")
+    for name, vector in arrays.items():
+        if vector.shape != arrays["theta"].shape or vector.ndim != 1 or vector.dtype.name not in DTYPES:
+            raise ValueError(f"{path}: not a state: its {name} is {vector.dtype} of shape {vector.shape}, and not as theta")
+    return State(header["minimiser"], arrays, header["facts"])
+
+
+def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The header and the vectors, by name, of a file of that format, each checked."""
     with path.open("rb") as stream:
         try:
             members = _read_members(stream, os.fstat(stream.fileno()).st_size)
-        except Exception as error:  # zipfile's and numpy's parsers raise a dozen kinds over a damaged file
-            raise ValueError(f"{path}: not a model, or damaged: {error}") from error
-    header, theta = _checked_header(path, members["header.npy"]), members["theta.npy"]
-    if theta.dtype.name != header["dtype"] or theta.ndim != 1:
+            encoded = members.pop("header")
+            if encoded.dtype != np.uint8:
+                raise ValueError(f"its header is {encoded.dtype}, not uint8")
+            header: dict[str, Any] = json.loads(encoded.tobytes())
+            found = header["format"], header["version"]
+        except Exception as error:  # zipfile's, numpy's and json's parsers raise a dozen kinds over a damaged file
+            raise ValueError(f"{path}: not {_NAMES[kind]}, or damaged: {error}") from error
+    if found != (kind, VERSION):
         raise ValueError(
-            f"{path}: holds parameters of {theta.dtype} in shape {theta.shape}, "
-            f"but its header says {header['dtype']}, and they must be one vector"
+            f"{path}: is {found[0]!r} version {found[1]!r}, but this version of mlp reads {kind!r} version {VERSION} here"
         )
-    return header, theta
+    return header, members
 
 
 def _read_members(stream: IO[bytes], size: int) -> dict[str, Array]:
-    """The two arrays in an open model file of that size."""
+    """The arrays in an open file of that size, by name."""
     with zipfile.ZipFile(stream) as archive:
-        if sorted(archive.namelist()) != ["header.npy", "theta.npy"]:
+        names = archive.namelist()
+        if len(names) != len(set(names)) or not {"header.npy", "theta.npy"} <= set(names) <= _MEMBERS:
             raise ValueError(f"it holds {', '.join(archive.namelist()) or 'nothing'}")
         stream.seek(size - 22)
         if stream.read(4) != b"PK\5\6":  # the archive's last record, of 22 bytes
@@ -156,7 +200,7 @@ def _read_members(stream: IO[bytes], size: int) -> dict[str, Array]:
                 raise ValueError(f"{member.filename} has {member.file_size:,} bytes, more than the {limit:,} allowed")
             try:
                 # the bytes are checked against the archive's CRC as they are read
-                members[member.filename] = _array(archive.read(member))
+                members[member.filename.removesuffix(".npy")] = _array(archive.read(member))
             except Exception as error:
                 raise ValueError(f"{member.filename} is damaged ({error})") from error
     return members
@@ -174,27 +218,25 @@ def _array(content: bytes) -> Array:
     return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
 
 
-def _checked_header(path: Path, encoded: Array) -> dict[str, Any]:
-    try:
-        if encoded.dtype != np.uint8:
-            raise ValueError(f"it is {encoded.dtype}, not uint8")
-        header: dict[str, Any] = json.loads(encoded.tobytes())
-        found = header["format"], header["version"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path}: not a model: its header can't be read ({error})") from error
-    if found != (FORMAT, VERSION):
-        raise ValueError(
-            f"{path}: is {found[0]!r} version {found[1]!r}, but this version of mlp reads {FORMAT!r} version {VERSION}"
-        )
+def _read_model(path: Path) -> tuple[dict[str, Any], Array]:
+    """The header and θ of a model file, each checked."""
+    header, vectors = _read(path, FORMAT)
     layers = header.get("layers")
     if (
         header.get("dtype") not in DTYPES
         or not isinstance(layers, list)
         or not all(map(_is_layer, layers))
         or "notes" not in header
+        or set(vectors) != {"theta"}
     ):
         raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
-    return header
+    theta = vectors["theta"]
+    if theta.dtype.name != header["dtype"] or theta.ndim != 1:
+        raise ValueError(
+            f"{path}: holds parameters of {theta.dtype} in shape {theta.shape}, "
+            f"but its header says {header['dtype']}, and they must be one vector"
+        )
+    return header, theta
 
 
 def _is_layer(layer: Any) -> bool:
@@ -208,9 +250,10 @@ def _is_layer(layer: Any) -> bool:
 
 
 class Run:
-    """A run's directory: the configuration, the metrics per epoch and the model."""
+    """A run's directory, which one process at a time may write: configuration, metrics, state and model."""
 
     def __init__(self, directory: Path):
+        self.lock = _lock(directory)
         self.directory = directory
         self._columns: list[str] = []
 
@@ -220,23 +263,89 @@ class Run:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
-            raise FileExistsError(f"{directory}: holds files already, but a run's directory must be new or empty")
+            raise FileExistsError(
+                f"{directory}: holds files already, but a run's directory must be new or empty (--resume goes on with a run)"
+            )
         run = cls(directory)
         with atomic_write(directory / "config.json") as stream:
             stream.write(json.dumps(configuration, indent=2, ensure_ascii=False).encode() + b"\n")
         return run
 
+    @classmethod
+    def resume(cls, directory: str | os.PathLike[str]) -> tuple["Run", dict[str, Any], State | None]:
+        """An existing run, its configuration and its state (None: it was stopped before it first saved one).
+
+        Whatever metrics.csv has beyond the state is dropped: it will be written again.
+        """
+        directory = Path(directory)
+        configuration = read_configuration(directory)
+        run = cls(directory)
+        state = load_state(directory / "state.npz") if (directory / "state.npz").exists() else None
+        with atomic_write(directory / "metrics.csv") as stream:
+            stream.write(run._lines(state.facts["history"] if state is not None else []).encode())
+        return run, configuration, state
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record to metrics.csv; the first one's names head the columns."""
         with (self.directory / "metrics.csv").open("a", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream)
+            stream.write(self._lines([record]))
+
+    def _lines(self, records: Sequence[Mapping[str, Any]]) -> str:
+        """Records as CSV, with the columns' names where none have been written yet."""
+        text = io.StringIO(newline="")
+        table = csv.writer(text)
+        for record in records:
             if not self._columns:
                 self._columns = list(record)
                 table.writerow(self._columns)
             table.writerow(["" if record[name] is None else record[name] for name in self._columns])
+        return text.getvalue()
 
-    def save_model(self, net: MLP, notes: Any = None) -> Path:
+    def save_state(self, state: State) -> None:
+        """Write state.npz, from which the run can go on."""
+        save_state(self.directory / "state.npz", state)
+
+    def save_model(self, net: MLP, notes: Any = None, name: str = "model.npz") -> Path:
         """Write model.npz; returns its path."""
-        path = self.directory / "model.npz"
+        path = self.directory / name
         save(path, net, notes)
         return path
+
+    def close(self) -> None:
+        """Let other processes have the directory."""
+        if hasattr(self, "lock"):  # which it has not where it was refused
+            self.lock.close()
+
+    __del__ = close
+
+
+def read_configuration(directory: Path) -> dict[str, Any]:
+    """A run's config.json."""
+    path = directory / "config.json"
+    try:
+        configuration: dict[str, Any] = json.loads(path.read_bytes())
+        if not isinstance(configuration, dict) or not isinstance(configuration.get("options"), dict):
+            raise ValueError("it holds no options")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{directory}: no run to go on with: it has no config.json") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a run's configuration, or damaged: {error}") from error
+    return configuration
+
+
+def _lock(directory: Path) -> IO[bytes]:
+    """A file in the directory that this process holds the only lock of; the system lets go of it if the process dies."""
+    stream = (directory / ".lock").open("ab")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        stream.close()
+        raise BlockingIOError(f"{directory}: another process is writing this run") from error
+    return stream

@@ -25,6 +25,8 @@ import inspect
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,24 @@ Callback = Callable[..., Any]
 Schedule = Callable[[int], float]
 
 CONVERGED, LIMIT, DIVERGED, CALLBACK = 0, 1, 3, 99  # 2 is SciPy's, for a line search that failed
+
+
+@dataclass
+class State:
+    """Where a run stands: enough to go on from, with the same minimiser, settings and data (`mlp.save_state` keeps it).
+
+    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too. L-BFGS goes on from
+    its last iterate; its memory of past steps is SciPy's own and cannot be kept, so it builds a new one.
+
+    Attributes:
+        minimiser: "sgd", "adam" or "lbfgs".
+        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"), "best" where patience keeps it, "safe".
+        facts: everything else, as JSON can hold it: position, random state, history.
+    """
+
+    minimiser: str
+    arrays: dict[str, Array]
+    facts: dict[str, Any]
 
 
 class History(list[dict[str, Any]]):
@@ -55,6 +75,11 @@ class History(list[dict[str, Any]]):
 class _Descent:
     """θ ← θ − η ∂C: the step is added up into θ itself."""
 
+    #: The vectors that a step depends on besides θ, and that a `State` keeps.
+    kept: tuple[str, ...] = ()
+    #: How many steps have been taken.
+    steps = 0
+
     def __init__(self, objective: Any):
         self.objective = objective
 
@@ -65,6 +90,8 @@ class _Descent:
 
 class _Momentum(_Descent):
     """v ← μv − η ∂C, θ ← θ + v (Polyak 1964)."""
+
+    kept = ("velocity",)
 
     def __init__(self, objective: Any, theta: Array, momentum: float):
         super().__init__(objective)
@@ -101,12 +128,12 @@ class _Adam(_Descent):
     block stays in cache.
     """
 
+    kept = ("m", "v")
     BLOCK = 32768
 
     def __init__(self, objective: Any, theta: Array, beta1: float, beta2: float, epsilon: float):
         super().__init__(objective)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.steps = 0
         self.m, self.v, self.gradient = np.zeros_like(theta), np.zeros_like(theta), np.empty_like(theta)
         starts = range(0, theta.size, self.BLOCK)
         self.blocks = [
@@ -115,8 +142,7 @@ class _Adam(_Descent):
 
     def step(self, theta: Array, rows: Any, rate: float) -> float:
         cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0)
-        self.steps += 1
-        t = self.steps
+        t = self.steps + 1
         # θ − η m̂/(√v̂ + ε) with numerator and denominator divided by √((1 − β₂)/(1 − β₂ᵗ)), in terms of what is kept
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
         factor = -rate * (1 - self.beta1) / (1 - self.beta1**t) / root
@@ -211,7 +237,31 @@ class _Monitor:
         self.best: tuple[float, int, Array] | None = None  # score, number of the record, parameters
         self.started = time.perf_counter()
 
-    def record(self, theta: Array, cost: float, **facts: Any) -> None:
+    def restore(self, state: State) -> None:
+        """Go on from there: as if the history, the best parameters and the clock had been this run's own."""
+        facts = state.facts
+        self.history = History(facts["history"])
+        self.calm = facts["calm"]
+        self.best = (*facts["best"], state.arrays["best"].copy()) if facts["best"] else None
+        self.started = time.perf_counter() - facts["seconds"]
+
+    def state(self, minimiser: str, arrays: dict[str, Array], **facts: Any) -> State:
+        """The run's state: what the minimiser says of itself, copied, and what the monitor knows."""
+        if self.best is not None:
+            arrays = {**arrays, "best": self.best[2]}
+        return State(
+            minimiser,
+            {name: array.copy() for name, array in arrays.items()},
+            {
+                **facts,
+                "history": list(self.history),
+                "calm": self.calm,
+                "best": list(self.best[:2]) if self.best is not None else None,
+                "seconds": time.perf_counter() - self.started,
+            },
+        )
+
+    def record(self, theta: Array, cost: float, snapshot: Callable[[], State], **facts: Any) -> None:
         """Write down how an epoch or iteration went; θ is copied where it is kept."""
         record: dict[str, Any] = {self.unit: len(self.history) + 1, "cost": cost}
         if self.validation is not None:
@@ -224,7 +274,7 @@ class _Monitor:
         self.history.append(record)
         if self.patience is not None:
             self._compare(theta, record)
-        self._tell(theta, record)
+        self._tell(theta, record, snapshot)
         if self.tol is not None and self.calm >= self.tol_epochs:
             raise _Stop(
                 f"converged: the cost changed by less than {self.tol:g} in {_count(self.tol_epochs, self.unit)} running",
@@ -241,19 +291,15 @@ class _Monitor:
         if self.best is None or score > self.best[0] or math.isnan(self.best[0]):
             self.best = score, len(self.history), theta.copy()
 
-    def _tell(self, theta: Array, record: dict[str, Any]) -> None:
+    def _tell(self, theta: Array, record: dict[str, Any], snapshot: Callable[[], State]) -> None:
         """Call back as SciPy does: with an `intermediate_result` if that is what the callback takes, or else with θ."""
         if self.callback is None:
             return
-        try:
-            if self.passes_result:
-                self.callback(
-                    intermediate_result=OptimizeResult(x=theta, fun=record["cost"], nit=len(self.history), history=self.history)
-                )
-            else:
-                self.callback(theta.copy())
-        except StopIteration:
-            raise _Stop("stopped by the callback", CALLBACK) from None
+        told = OptimizeResult(x=theta, fun=record["cost"], nit=len(self.history), history=self.history, snapshot=snapshot)
+        if self.passes_result:
+            _call(self.callback, intermediate_result=told)
+        else:
+            _call(self.callback, theta.copy())
 
     def finish(self, theta: Array, message: str, status: int, success: bool, **facts: Any) -> OptimizeResult:
         """The result; with patience, θ is first put back to the best parameters, if they aren't the last ones."""
@@ -306,6 +352,8 @@ def _descend(
     epochs: int,
     seed: int | np.random.Generator | None,
     monitor: _Monitor,
+    state: State | None,
+    each_step: Callable[[Callable[[], State]], Any] | None,
     scipy: dict[str, Any],
 ) -> OptimizeResult:
     """Epochs of mini-batch steps by one of the update rules."""
@@ -327,26 +375,45 @@ def _descend(
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
     theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
     update = rule(objective, theta)
-    steps = 0
     safe = theta.copy()  # the last parameters known to be finite
+    # Where the run stands: epochs done; and in the current one its generator, batches done, their cost and examples
+    epoch, order, done, total, seen = 0, rng.bit_generator.state, 0, 0.0, 0
+    vectors = {"theta": theta, "safe": safe, **{name: getattr(update, name) for name in update.kept}}
+    if state is not None:
+        facts = _check_state(state, minimiser.__name__, vectors)
+        for name, vector in vectors.items():
+            vector[...] = state.arrays[name]
+        epoch, order, done, total, seen = (facts[name] for name in ("epoch", "order", "done", "total", "seen"))
+        update.steps = facts["steps"]
+        rng.bit_generator.state = order
+        monitor.restore(state)
+
+    def snapshot() -> State:
+        position = {"epoch": epoch, "order": order, "done": done, "total": total, "seen": seen, "steps": update.steps}
+        return monitor.state(minimiser.__name__, vectors, **position)
+
     message, status, success = f"ran all {_count(epochs, 'epoch')}", CONVERGED, True
     try:
         with np.errstate(all="ignore"):  # what overflows shows in the cost, which is looked at after every step
-            for epoch in range(epochs):
+            while epoch < epochs:
                 rate = learning_rate * _check_factor(factor(epoch), epoch)
-                total, seen = 0.0, 0
-                for rows in [None] if batch_size is None else batches(n or 0, batch_size, rng):
+                drawn = [None] if batch_size is None else batches(n or 0, batch_size, rng)
+                for rows in islice(drawn, done, None):
                     count = (n or 1) if rows is None else len(rows)
                     total += update.step(theta, rows, rate) * count
                     seen += count
-                    steps += 1
+                    done += 1
+                    update.steps += 1
                     if not math.isfinite(total):
-                        raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {steps:,}")
+                        raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {update.steps:,}")
+                    if each_step is not None:
+                        _call(each_step, snapshot)
                 cost = total / seen + (objective.penalty(theta) if hasattr(objective, "penalty") else 0.0)
                 if not math.isfinite(cost) or not math.isfinite(float(theta.max()) - float(theta.min())):
-                    raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {steps:,}")
+                    raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {update.steps:,}")
                 safe[...] = theta
-                monitor.record(theta, cost, learning_rate=rate)
+                epoch, order, done, total, seen = epoch + 1, rng.bit_generator.state, 0, 0.0, 0
+                monitor.record(theta, cost, snapshot, learning_rate=rate)
         if monitor.tol is not None:
             message, status, success = f"not converged: {message}, and the cost still changes", LIMIT, False
     except _Diverged as reason:
@@ -359,11 +426,32 @@ def _descend(
         status, success = DIVERGED, False
     except _Stop as reason:
         message, status, success = str(reason), reason.status, reason.status == CONVERGED
-    result = monitor.finish(theta, message, status, success, nfev=steps)
+    result = monitor.finish(theta, message, status, success, nfev=update.steps)
     if theta is not given:
         given[...] = theta
         result.x = given
     return result
+
+
+def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    """Call the caller back; StopIteration ends the run."""
+    try:
+        function(*arguments, **named)
+    except StopIteration:
+        raise _Stop("stopped by the callback", CALLBACK) from None
+
+
+def _check_state(state: Any, minimiser: str, vectors: dict[str, Array]) -> dict[str, Any]:
+    """The facts of a state that this run can go on from."""
+    if not isinstance(state, State):
+        raise TypeError(f"state: received {shown(state)}, but it must be None or a State")
+    if state.minimiser != minimiser:
+        raise ValueError(f"state: received one of {state.minimiser}, but this is {minimiser}")
+    found = {name: array.shape for name, array in state.arrays.items() if name != "best"}
+    wanted = {name: vector.shape for name, vector in vectors.items()}
+    if found != wanted:
+        raise ValueError(f"state: received the vectors {found}, but this run has {wanted}: the settings or the network differ")
+    return state.facts
 
 
 class _Diverged(Exception):
@@ -431,7 +519,7 @@ def _unwrap(minimiser: Any, objective: Any, theta: Any, scipy: dict[str, Any]) -
 
 def _closest(name: str, minimiser: Callable[..., Any]) -> str:
     known = [p for p in inspect.signature(minimiser).parameters if p not in ("objective", "theta", "scipy")]
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f", but it must be one of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
@@ -454,6 +542,8 @@ def sgd(
     tol: float | None = None,
     tol_epochs: int = 3,
     callback: Callback | None = None,
+    state: State | None = None,
+    each_step: Callable[[Callable[[], State]], Any] | None = None,
     **scipy: Any,
 ) -> OptimizeResult:
     """Stochastic, mini-batch or full-batch gradient descent on θ, in place.
@@ -480,7 +570,10 @@ def sgd(
             best parameters are restored at the end.
         tol: stop once the cost changes by less than this, tol_epochs epochs running.
         callback: called after each epoch, in SciPy's way: `callback(intermediate_result)` gets an OptimizeResult with
-            x (live: copy it), fun, nit and history; a callback with another parameter gets θ; StopIteration ends the run.
+            x (live: copy it), fun, nit, history, and snapshot, which returns the run's `State`; a callback with another
+            parameter gets θ; StopIteration ends the run.
+        state: where to go on from: a `State` of a run with the same settings. θ is overwritten with the state's.
+        each_step: called after every step with a function that returns the run's `State`; StopIteration ends the run.
 
     Returns:
         `OptimizeResult` (see the top of this module). History records: epoch, cost (the mean over the epoch's
@@ -507,6 +600,8 @@ def sgd(
         epochs=epochs,
         seed=seed,
         monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
+        state=state,
+        each_step=each_step,
         scipy=scipy,
     )
 
@@ -528,6 +623,8 @@ def adam(
     tol: float | None = None,
     tol_epochs: int = 3,
     callback: Callback | None = None,
+    state: State | None = None,
+    each_step: Callable[[Callable[[], State]], Any] | None = None,
     **scipy: Any,
 ) -> OptimizeResult:
     """Adam (Kingma and Ba 2015) on θ, in place. One step, t counting from 1:
@@ -551,6 +648,8 @@ def adam(
         epochs=epochs,
         seed=seed,
         monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
+        state=state,
+        each_step=each_step,
         scipy=scipy,
     )
 
@@ -568,6 +667,8 @@ def lbfgs(
     tol: float | None = None,
     tol_epochs: int = 3,
     callback: Callback | None = None,
+    state: State | None = None,
+    each_step: Callable[[Callable[[], State]], Any] | None = None,
     **scipy: Any,
 ) -> OptimizeResult:
     """SciPy's L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997) over all examples; the result is written into θ.
@@ -582,7 +683,7 @@ def lbfgs(
         memory: how many past steps the curvature is estimated from.
         gtol: stop when no component of the gradient is larger.
         ftol: stop when the cost falls by less than this times the cost.
-        validation, patience, tol, tol_epochs, callback: as in `sgd`, by iteration.
+        validation, patience, tol, tol_epochs, callback, state, each_step: as in `sgd`, by iteration.
 
     Returns:
         `OptimizeResult`, with jac, hess_inv and njev as SciPy gives them. History records: iteration, cost,
@@ -596,25 +697,34 @@ def lbfgs(
     monitor = _Monitor("iteration", validation, patience, tol, tol_epochs, callback)
     evaluated = _Evaluated(objective)
     theta = given.astype(np.float64)
+    if state is not None:
+        evaluated.count = _check_state(state, "lbfgs", {"theta": theta})["evaluations"]
+        theta[...] = state.arrays["theta"]
+        monitor.restore(state)
+
+    def snapshot() -> State:
+        return monitor.state("lbfgs", {"theta": theta}, evaluations=evaluated.count)
 
     def record(intermediate_result: OptimizeResult) -> None:
         theta[...] = intermediate_result.x  # SciPy's own is one live buffer
-        monitor.record(
-            theta, float(intermediate_result.fun), gradient_norm=evaluated.gradient_norm, evaluations=evaluated.count
-        )
+        facts = {"gradient_norm": evaluated.gradient_norm, "evaluations": evaluated.count}
+        monitor.record(theta, float(intermediate_result.fun), snapshot, **facts)
+        if each_step is not None:
+            _call(each_step, snapshot)
 
     ended: dict[str, Any] = {}
     try:
-        if maxiter == 0:  # SciPy would make one iteration
+        left = maxiter - len(monitor.history)
+        if left <= 0:  # SciPy would make one iteration
             evaluated(theta)
-            raise _Stop("ran no iterations", LIMIT)
+            raise _Stop(f"ran {len(monitor.history) or 'no'} iterations", LIMIT)
         found = minimize(
             evaluated,
             theta.copy(),
             jac=True,
             method="L-BFGS-B",
             callback=record,
-            options={"maxiter": maxiter, "maxcor": memory, "gtol": gtol, "ftol": ftol, "maxfun": max(15_000, 20 * maxiter)},
+            options={"maxiter": left, "maxcor": memory, "gtol": gtol, "ftol": ftol, "maxfun": max(15_000, 20 * maxiter)},
         )
         theta[...] = found.x
         message, status, success = found.message, found.status, bool(found.success)
@@ -629,6 +739,8 @@ def lbfgs(
         status, success = DIVERGED, False
     except _Stop as reason:
         message, status, success = str(reason), reason.status, reason.status == CONVERGED
+    if state is not None:
+        message += f"; went on from iteration {len(state.facts['history'])}, without the memory of the steps before it"
     result = monitor.finish(theta, message, status, success, nfev=evaluated.count, njev=evaluated.count, **ended)
     if evaluated.best is not None and (status == DIVERGED or not monitor.history) and monitor.best is None:
         result.fun = evaluated.best[0]

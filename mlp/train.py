@@ -8,12 +8,14 @@ import hashlib
 import importlib.metadata
 import platform
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import scipy
@@ -21,10 +23,10 @@ from tqdm import tqdm
 
 import mlp
 from mlp import activations, costs, initializers
-from mlp.checkpoint import Run
+from mlp.checkpoint import Run, read_configuration
 from mlp.checks import check_integer, check_number
 from mlp.network import DTYPES
-from mlp.optimizers import DIVERGED, get_schedule
+from mlp.optimizers import CALLBACK, DIVERGED, get_schedule
 
 EPILOG = """\
 examples:
@@ -44,12 +46,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 diverged, 2 bad input, 130 interrupted."""
+    """Run the command; returns the exit status: 0 done, 1 diverged, 2 bad input, 130 or 143 stopped by Ctrl-C or SIGTERM."""
     started = time.perf_counter()
     parser = _parser()
     options = _options(parser, arguments)
     try:
         return _train(options, started)
+    except KeyboardInterrupt:
+        print("Stopped at once; what was saved last is whole", file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
@@ -59,6 +64,10 @@ def _train(options: argparse.Namespace, started: float) -> int:
     say: Callable[[str], None] = (lambda _line: None) if options.quiet else print
 
     run, net, test, message, status = _fit(options, say)
+    if status in _INTERRUPTED:
+        run.save_model(net, {"message": message})
+        print(f"Stopped: {message}. To go on: {shlex.join(['python', '-m', 'mlp.train', '--resume', str(run.directory)])}")
+        return status
     tested = mlp.Objective(net, test.X, test.y, cost=options.cost).evaluate(net.theta)
     accuracy = tested.accuracy or 0.0
     run.save_model(net, {"message": message, "test_cost": tested.cost, "test_accuracy": accuracy})
@@ -68,7 +77,8 @@ def _train(options: argparse.Namespace, started: float) -> int:
     say(f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
         _draw(run, net, test)
-    say(f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.iterdir()))}")
+    say(f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.glob('[!.]*')))}")
+    run.close()
     return status
 
 
@@ -88,17 +98,36 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
     )
     objective = mlp.Objective(net, train.X, train.y, cost=options.cost, weight_decay=options.weight_decay)
     watched = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
-    run = Run.create(options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"), _configuration(options, train))
+    run, state = _open_run(options, train)
     for line in _description(options, net, objective, (train, validation, test)):
         say(line)
+    if options.resume:
+        done = len(state.facts["history"]) if state is not None else 0
+        say(f"Going on with {run.directory} after {done} {_unit(options)}{'s' if done != 1 else ''}")
     progress = _Bar(options) if sys.stdout.isatty() else _Lines(options)
+    saved = time.monotonic()
 
     def epoch_done(intermediate_result: Any) -> None:
+        nonlocal saved
         net.theta = intermediate_result.x  # which it is already, but for L-BFGS's, that are its own until the end
-        record = intermediate_result.history[-1]
-        run.append(record)
+        history = intermediate_result.history
+        run.append(history[-1])
+        if watched is not None and history[-1]["validation_accuracy"] >= max(history["validation_accuracy"]):
+            run.save_model(net, {"epoch": len(history), **history[-1]}, "best.npz")
+        if options.save_every and len(history) % options.save_every == 0:
+            run.save_state(intermediate_result.snapshot())
+            saved = time.monotonic()
         if not options.quiet:
-            progress.show(record)
+            progress.show(history[-1])
+
+    def step_done(snapshot: Callable[[], mlp.State]) -> None:
+        nonlocal saved
+        if interruption.received is not None:
+            run.save_state(snapshot())
+            raise StopIteration
+        if options.save_minutes is not None and time.monotonic() - saved > 60 * options.save_minutes:
+            run.save_state(snapshot())
+            saved = time.monotonic()
 
     minimiser = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}[options.optimizer]
     settings = {name: getattr(options, name) for name in DEFAULTS[options.optimizer] if name != "epochs"}
@@ -106,14 +135,55 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
         settings["maxiter"] = options.epochs
     else:
         settings.update(epochs=options.epochs, seed=options.seed)
-    try:
-        result = minimiser(objective, net.theta, validation=watched, patience=options.patience, callback=epoch_done, **settings)
-        message, status = result.message, 1 if result.status == DIVERGED else 0
-    except KeyboardInterrupt:
-        message, status = "interrupted", 130
-    finally:
-        progress.close()
+    settings.update(validation=watched, patience=options.patience, callback=epoch_done, state=state, each_step=step_done)
+    with _Interruption() as interruption:
+        try:
+            result = minimiser(objective, net.theta, **settings)
+        finally:
+            progress.close()
+    message, status = result.message, 1 if result.status == DIVERGED else 0
+    if interruption.received is not None and result.status == CALLBACK:
+        message = f"interrupted by {interruption.received.name} in {_unit(options)} {len(result.history) + 1}"
+        status = 128 + interruption.received
     return run, net, test, message, status
+
+
+def _open_run(options: argparse.Namespace, train: mlp.Examples) -> tuple[Run, mlp.State | None]:
+    """The run's directory, new or, with --resume, as it was left."""
+    configuration = _configuration(options, train)
+    if not options.resume:
+        return Run.create(options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"), configuration), None
+    run, recorded, state = Run.resume(options.resume)
+    if recorded.get("data_sha256") != configuration["data_sha256"]:
+        raise ValueError(f"{options.resume}: was trained on other data than that of {options.data or 'this place'}")
+    return run, state
+
+
+class _Interruption:
+    """While it lasts, the first Ctrl-C or SIGTERM is noted in `received`, and a second one ends the process as ever."""
+
+    received: signal.Signals | None = None
+
+    def __enter__(self) -> Self:
+        self.before = {}
+        if threading.current_thread() is threading.main_thread():  # the only one that may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, _frame: Any) -> None:
+        self.received = signal.Signals(number)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 def _draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
@@ -154,12 +224,16 @@ def _description(
     ]
 
 
+def _unit(options: argparse.Namespace) -> str:
+    return "iteration" if options.optimizer == "lbfgs" else "epoch"
+
+
 class _Lines:
     """Progress where the output is not a terminal: one plain line an epoch."""
 
     def __init__(self, options: argparse.Namespace):
         self.total = options.epochs
-        self.unit = "iteration" if options.optimizer == "lbfgs" else "epoch"
+        self.unit = _unit(options)
 
     def show(self, record: dict[str, Any]) -> None:
         number = record[self.unit]
@@ -174,7 +248,7 @@ class _Bar:
     """Progress on a terminal: a bar with the latest figures and the time left."""
 
     def __init__(self, options: argparse.Namespace):
-        self.unit = "iteration" if options.optimizer == "lbfgs" else "epoch"
+        self.unit = _unit(options)
         self.bar = tqdm(
             total=options.epochs,
             disable=options.quiet,
@@ -187,7 +261,7 @@ class _Bar:
 
     def show(self, record: dict[str, Any]) -> None:
         self.bar.set_postfix_str(", ".join(_figures(record)), refresh=False)
-        self.bar.update()
+        self.bar.update(record[self.unit] - self.bar.n)
 
     def close(self) -> None:
         self.bar.close()
@@ -204,8 +278,15 @@ def _figures(record: dict[str, Any]) -> list[str]:
 # Options
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m mlp.train",
         description="Train a multilayer perceptron on MNIST and save it.",
         epilog=EPILOG,
@@ -291,6 +372,19 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--out", type=Path, metavar="DIR", help="the run's directory, which must be new or empty (runs/DATE-TIME)"
     )
+    files.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, with the options it was started with"
+    )
+    files.add_argument(
+        "--save-every",
+        type=_integer(at_least=0),
+        default=1,
+        metavar="N",
+        help="save the run's state every N epochs (1), or only when it is stopped (0)",
+    )
+    files.add_argument(
+        "--save-minutes", type=_number(above=0), metavar="M", help="save the run's state every M minutes too, within epochs"
+    )
     files.add_argument("--no-plots", action="store_true", help="draw no pictures of the run")
     files.add_argument("--quiet", action="store_true", help="print the test accuracy only")
     return parser
@@ -299,6 +393,8 @@ def _parser() -> argparse.ArgumentParser:
 def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options, with the minimiser's own defaults filled in and those that don't go together refused."""
     options = parser.parse_args(arguments)
+    if options.resume:
+        return _resumed(parser, options)
     defaults = DEFAULTS[options.optimizer]
     for name in {name for known in DEFAULTS.values() for name in known}:
         if name not in defaults and getattr(options, name) is not None:
@@ -310,6 +406,30 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     if options.patience is not None and options.validation == 0:
         parser.error("argument --patience: needs a validation set, but --validation is 0")
     return options
+
+
+#: What may be said anew when a run is resumed.
+_ANEW = ("resume", "data", "save_every", "save_minutes", "no_plots", "quiet")
+
+
+def _resumed(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
+    """The options that the run to resume was started with."""
+    for name, value in vars(options).items():
+        if name not in _ANEW and value != parser.get_default(name):
+            parser.error(f"argument --{name.replace('_', '-')}: --resume goes on with the run's own options")
+    try:
+        recorded = read_configuration(options.resume)["options"]
+    except (ValueError, OSError) as error:
+        parser.error(f"argument --resume: {error}")
+    known = {name for name in vars(options) if name not in _ANEW and name != "out"}
+    if not known <= set(recorded):
+        parser.error(f"argument --resume: {options.resume}: its options lack {', '.join(sorted(known - set(recorded)))}")
+    settings = {name: recorded[name] for name in known}
+    for name in ("data", "save_every", "save_minutes"):
+        settings[name] = getattr(options, name)
+        if settings[name] == parser.get_default(name):
+            settings[name] = recorded.get(name, settings[name])
+    return argparse.Namespace(**{**vars(options), **settings})
 
 
 def _checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -364,7 +484,7 @@ def _init(text: str) -> str:
 
 def _configuration(options: argparse.Namespace, train: mlp.Examples) -> dict[str, Any]:
     """Everything that decides how the run goes, enough to repeat it to the bit on the same machine."""
-    settings = {name: value for name, value in vars(options).items() if name not in ("out", "quiet", "no_plots")}
+    settings = {name: value for name, value in vars(options).items() if name not in ("out", "resume", "quiet", "no_plots")}
     words = ["python", "-m", "mlp.train"]
     for name, value in settings.items():
         if name == "nesterov":

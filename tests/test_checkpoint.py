@@ -733,7 +733,7 @@ def test_a_run_writes_its_configuration_metrics_and_model(tmp_path, there):
     if there:
         directory.mkdir(parents=True)
     run = Run.create(str(directory), {"hidden": [256], "activation": "relu", "note": "σ, δ"})
-    assert os.listdir(directory) == ["config.json"]
+    assert sorted(os.listdir(directory)) == [".lock", "config.json"]
     assert json.loads((directory / "config.json").read_text("utf-8")) == {"hidden": [256], "activation": "relu", "note": "σ, δ"}
     run.append({"epoch": 1, "cost": 0.1 + 0.2, "validation_cost": None})
     run.append({"validation_cost": 1e-300, "epoch": 2, "cost": float("nan")})  # another order: the columns stay

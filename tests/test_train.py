@@ -64,7 +64,7 @@ def test_a_run_says_what_it_does_line_by_line_and_learns(command, capsys):
     assert lines[7] == "Stopped: ran all 3 epochs"
     accuracy = float(lines[8].removeprefix("Test accuracy: ").split(" ")[0])
     assert accuracy > 75  # 1,000 images are enough for that; guessing gets 10
-    assert lines[10] == f"Saved in {out}: config.json, metrics.csv, model.npz"
+    assert lines[10] == f"Saved in {out}: best.npz, config.json, metrics.csv, model.npz, state.npz"
 
 
 def test_the_saved_model_is_the_one_that_was_tested(command, small, capsys):
@@ -139,7 +139,9 @@ def test_bad_options_are_one_line_and_status_2(command, text, message, capsys):
     with pytest.raises(SystemExit) as exit_status:
         command(text)
     assert exit_status.value.code == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m mlp.train: error: ")
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,8 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
     assert done.stderr == ""
     (out,) = (tmp_path / "runs").iterdir()
     assert sorted(path.name for path in out.iterdir()) == [
+        ".lock",
+        "best.npz",
         "config.json",
         "confusion.png",
         "curves.png",
@@ -210,6 +214,7 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
         "metrics.csv",
         "mistakes.png",
         "model.npz",
+        "state.npz",
     ]
 
 
