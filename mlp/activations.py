@@ -44,7 +44,7 @@ def _constant(value: int, width: int, dtype: np.dtype[Any]) -> Array:
 
 def _row(value: int, like: Array) -> Array:
     """A constant row to broadcast: numpy's minimum and maximum take it at more than twice the speed of a scalar."""
-    return _constant(value, like.shape[1], like.dtype)
+    return _constant(value, like.shape[-1], like.dtype)
 
 
 class Identity(Activation):
@@ -189,7 +189,12 @@ def get(activation: Any, argument: str = "activation") -> Activation:
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, CustomActivation) and not isinstance(activation, type):
-        return _Custom(activation)
+        custom = _Custom(activation)
+        if custom.name in ACTIVATIONS:
+            raise ValueError(
+                f"{argument}: received an activation of your own called {custom.name!r}, as one of mlp's is: rename it"
+            )
+        return custom
     raise TypeError(
         f"{argument}: received {shown(activation)}, but it must be one of {', '.join(ACTIVATIONS)}, "
         "or an object with value(z) and derivative(z)"

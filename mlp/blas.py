@@ -1,6 +1,6 @@
 """The matrix product that everything else is made of: `gemm`, which computes C ← αAB + βC in place.
 
-All products go through scipy's BLAS: unlike numpy's matmul it has the factors α and β, and a second library's threads
+All matrix products go through scipy's BLAS: unlike numpy's matmul it has the factors α and β, and a second library's threads
 would compete with its own for the cores.
 """
 

@@ -29,7 +29,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from mlp.activations import ACTIVATIONS
+from mlp.activations import ACTIVATIONS, Activation
 from mlp.blas import Array
 from mlp.checks import shown
 from mlp.layers import Dense
@@ -69,10 +69,13 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
     """
     if not isinstance(net, MLP):
         raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
+    own: dict[str, Activation] = {}
     for layer in net.layers:
         name = layer.activation.name
         if name in ACTIVATIONS and type(layer.activation) is not type(ACTIVATIONS[name]):
             raise ValueError(f"net: has an activation of your own called {name!r}, as one of mlp's is: give it another name")
+        if name not in ACTIVATIONS and not _same(layer.activation, own.setdefault(name, layer.activation)):
+            raise ValueError(f"net: has two activations of your own called {name!r}: give each a `name` of its own")
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -83,6 +86,11 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
     encoded = _encoded(header, "notes", notes)
     with atomic_write(path) as stream:
         np.savez(stream, header=encoded, theta=net.theta)
+
+
+def _same(a: Activation, b: Activation) -> bool:
+    """Whether two layers' activations of the user's own are the same object."""
+    return getattr(a, "custom", a) is getattr(b, "custom", b)
 
 
 def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = None) -> MLP:
@@ -256,13 +264,15 @@ class Run:
         self.lock = _lock(directory)
         self.directory = directory
         self._columns: list[str] = []
+        for part in directory.glob(".*.part"):  # of a process that was killed while it wrote
+            part.unlink()
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], configuration: Mapping[str, Any]) -> "Run":
         """A new run, in a directory that is new or empty; its configuration is written at once."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
+        if any(directory.glob("[!.]*")):  # what a process that was killed at its very start leaves begins with a dot
             raise FileExistsError(
                 f"{directory}: holds files already, but a run's directory must be new or empty (--resume goes on with a run)"
             )

@@ -1,7 +1,7 @@
 """Costs, each with its output error Δ^L = ∇ₐC ⊙ σ′(Z^L) beside it, so that what cancels cancels here.
 
 quadratic              Cᵢ = ½‖a − y‖²                      goes with every output activation
-logistic_cross_entropy Cᵢ = −Σⱼ yⱼ log aⱼ + (1−yⱼ) log(1−aⱼ)   goes with logistic outputs; leaves A − Y
+logistic_cross_entropy Cᵢ = −Σⱼ [yⱼ log aⱼ + (1−yⱼ) log(1−aⱼ)] goes with logistic outputs; leaves A − Y
 softmax_cross_entropy  Cᵢ = −Σⱼ yⱼ log aⱼ                  goes with a softmax output; leaves A − Y
 
 Targets Y come in one of two forms: numbers, (n, units), or class labels, (n,) integers, which stand for rows that are 1
@@ -9,7 +9,7 @@ at the label and 0 elsewhere (one-hot) and are never written out as such. A cost
 `value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given Y as numbers.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,8 +31,8 @@ def one_hot(labels: Array, units: int, dtype: Any) -> Array:
     return rows
 
 
-@cache
-def _numbers(n: int) -> Array:
+@lru_cache(maxsize=64)
+def _row_numbers(n: int) -> Array:
     """0 … n − 1, the rows of a batch: with the labels, they index each example's own output."""
     return np.arange(n)
 
@@ -40,7 +40,7 @@ def _numbers(n: int) -> Array:
 def _subtract_targets(A: Array, Y: Array) -> None:
     """A ← A − Y, in place."""
     if holds_labels(Y):
-        A[_numbers(len(Y)), Y] -= 1
+        A[_row_numbers(len(Y)), Y] -= 1
     else:
         A -= Y
 
@@ -68,6 +68,9 @@ class Cost:
     def goes_with(self, activation: Activation) -> bool:
         """Whether this cost can be taken of that output activation."""
         return True
+
+    def check_targets(self, name: str, Y: Array) -> None:
+        """Raise ValueError where finite numbers Y (n, units) can't be targets of this cost."""
 
 
 class Quadratic(Cost):
@@ -98,9 +101,14 @@ class _CrossEntropy(Cost):
     def goes_with(self, activation: Activation) -> bool:
         return activation.name == self.output
 
+    def check_targets(self, name: str, Y: Array) -> None:
+        if Y.min() < 0 or Y.max() > 1:
+            worst = Y.min() if Y.min() < 0 else Y.max()
+            raise ValueError(f"{name}: received {worst:g}, but targets of {self.name} must be from 0 to 1")
+
 
 class LogisticCrossEntropy(_CrossEntropy):
-    """Cᵢ = −Σⱼ yⱼ log aⱼ + (1 − yⱼ) log(1 − aⱼ), for one binary output or several (multi-label).
+    """Cᵢ = −Σⱼ [yⱼ log aⱼ + (1 − yⱼ) log(1 − aⱼ)], for one binary output or several (multi-label).
 
     With a = 1/(1 + e^−z) this is Σⱼ max(zⱼ, 0) − yⱼzⱼ + log(1 + e^−|zⱼ|), which no z makes overflow.
     """
@@ -116,7 +124,7 @@ class LogisticCrossEntropy(_CrossEntropy):
         # max(z, 0) − yz one by one, before summing: of terms of size |z|, what is left is what counts.
         if holds_labels(Y):
             np.maximum(Z, 0, out=scratch)
-            chosen = _numbers(len(Y)), Y
+            chosen = _row_numbers(len(Y)), Y
             scratch[chosen] -= Z[chosen]
         else:
             np.sign(Z, out=scratch)
@@ -143,13 +151,19 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             np.multiply(A, Y.sum(axis=1, keepdims=True), out=out)
             out -= Y
 
+    def check_targets(self, name: str, Y: Array) -> None:
+        super().check_targets(name, Y)
+        worst = int(np.abs(Y.sum(axis=1) - 1).argmax())
+        if abs(Y[worst].sum() - 1) > 1e-3:
+            raise ValueError(f"{name}: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
+
     def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
         if holds_labels(Y):
-            likelihoods = A[_numbers(len(Y)), Y]
+            likelihoods = A[_row_numbers(len(Y)), Y]
             if np.minimum.reduce(likelihoods) >= _SMALLEST[A.dtype]:
                 return -float(np.add.reduce(np.log(likelihoods)))
         np.subtract(Z, Z.max(axis=1, keepdims=True), out=scratch)
-        chosen = scratch[_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
+        chosen = scratch[_row_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
         weight = 1.0 if holds_labels(Y) else Y.sum(axis=1)
         np.exp(scratch, out=scratch)
         return float((weight * np.log(scratch.sum(axis=1)) - chosen).sum())
@@ -207,6 +221,11 @@ def get(cost: Any, output: Activation) -> Cost:
     if isinstance(cost, str):
         if cost == "cross_entropy" and output.name in ("logistic", "softmax"):
             cost = f"{output.name}_cross_entropy"
+        elif cost == "cross_entropy":
+            raise ValueError(
+                f"cost: received 'cross_entropy' with a network whose output is {output.name!r}, but it goes only with "
+                "'logistic' and 'softmax' outputs; quadratic goes with every output"
+            )
         chosen = COSTS[check_name("cost", cost, COSTS)]
     elif isinstance(cost, Cost):
         chosen = cost

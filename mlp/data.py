@@ -135,7 +135,7 @@ def load_mnist(
 
     The files are looked for in `directory` alone if it is given, and otherwise in $MLP_DATA, the checkout's data/mnist
     and the user's cache, each with or without .gz. If they are nowhere and `download` is true, they are fetched into the
-    cache (this needs the extra: pip install "mlp[download]"), and their SHA-256 is checked.
+    cache (this needs the extra `download`: pip install pooch), and their SHA-256 is checked.
 
     Args:
         validation: how many of the last training images to hold out, 0 to 59,999 (of the full set).
@@ -197,10 +197,10 @@ def _find_mnist(directory: str | os.PathLike[str] | None, download: bool) -> lis
             return [path for path in paths if path is not None]
     if directory is None and download:
         return _download_mnist(cache_directory() / "mnist")
-    raise FileNotFoundError(_nowhere(places, advice="" if directory is not None else _INSTALL))
+    raise FileNotFoundError(_nowhere(places, advice=""))
 
 
-_INSTALL = ', or install the downloader: pip install "mlp[download]"'
+_INSTALL = ", or install the downloader: pip install pooch"
 
 
 def _nowhere(places: list[Path], advice: str = "") -> str:

@@ -58,7 +58,8 @@ def check_gradient(
     Args:
         objective: a function of θ that returns (cost, gradient).
         theta: where to check, (P,).
-        sample: how many components to check, drawn at random; None: all of them. Each costs four evaluations.
+        sample: how many components to check, drawn at random; None: all of them. Each costs four evaluations, and up to
+            twelve where it disagrees.
         directions: how many random directions to check as well, each through all components at once: for networks too
             large to go through one by one (then with sample=0).
         step: h, relative to max(1, |θₖ|); where the two disagree, a tenth and a hundredth of it are tried too.
@@ -76,7 +77,7 @@ def check_gradient(
         sample = min(check_integer("sample", sample, at_least=0), theta.size)
     if sample == 0 and directions == 0:
         raise ValueError("sample: received 0 with directions=0, but at least one component or direction is needed")
-    rng = np.random.default_rng(seed)
+    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(check_integer("seed", seed, at_least=0))
     function: Any = objective.astype(np.float64) if hasattr(objective, "astype") else objective
     gradient = np.asarray(function(theta)[1], np.float64)
     if gradient.shape != theta.shape:

@@ -17,8 +17,9 @@ from mlp.checks import check_integer
 class Dense:
     """A layer of `units` units, each connected to all `fan_in` inputs.
 
-    W (units, fan_in) and b (units,) are windows onto one vector of `size` numbers: the layer's own zeros at first,
-    and the network's θ once the layer is part of one. Row j of W is what unit j looks for in its input.
+    W (units, fan_in) and b (units,) are windows onto one vector of `size` numbers, the layer's own zeros at first. A
+    network makes layers of its own from those it is given, with windows onto its θ and weights drawn anew: they are
+    `net.layers`. Row j of W is what unit j looks for in its input.
 
     Args:
         fan_in: number of inputs.

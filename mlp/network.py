@@ -119,10 +119,8 @@ class MLP:
 
     def at(self, theta: Array) -> Self:
         """The same network with its windows on another vector, in the network's dtype; no number is copied."""
-        if theta.shape != self.theta.shape:
-            raise ValueError(
-                f"theta: received shape {theta.shape}, but the network has {self.theta.size:,} parameters: ({self.theta.size},)"
-            )
+        if np.shape(theta) != self.theta.shape:
+            raise ValueError(f"theta: received shape {np.shape(theta)}, but the network's is {self.theta.shape}")
         network = object.__new__(type(self))
         network.dtype = self.dtype
         network._open_windows(self.layers, theta)
@@ -165,7 +163,7 @@ class MLP:
             component -= layer.size
         raise AssertionError("unreachable: component was checked")
 
-    # The two passes over a batch. `X`, the costs and everything else about data belong to objective.py.
+    # The two passes over a batch. Costs, and batches gathered from X, belong to objective.py.
 
     def propagate_forward(self, batch: Pass, layers: int | None = None) -> None:
         """From A⁰, in batch.A[0], to A^L, in batch.A[-1]; or through so many of the layers only."""
@@ -243,7 +241,7 @@ def labels_from(outputs: Array) -> Array:
 def check_input(inputs: Any, features: int, dtype: Any) -> Array:
     """X as an array (n, features) of real numbers that are finite in dtype, or an error that says what is wrong with it."""
     try:
-        X: Array = np.asanyarray(inputs)
+        X: Array = np.asarray(inputs)  # which leaves memory-mapped arrays mapped
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"X: received {shown(inputs)}, but it must be an array (examples, {features})") from error
     if X.ndim != 2:

@@ -3,8 +3,8 @@
     C(θ) = (1/n) Σᵢ Cᵢ + (λ/2) Σ_ℓ ‖W^ℓ‖²            biases are never decayed
                        + β Σⱼ KL(ρ ‖ ρ̂ⱼ)             only where a hidden layer's activations are to be sparse
 
-It is a function of the parameter vector alone: calling it changes neither the network nor the vector. `accumulate` is
-the one place where batches are gathered and the passes run; the cost and gradient, and the step of gradient descent that
+It is a function of the parameter vector alone: calling it changes neither the network nor the vector. `_batches` gathers
+the examples, and `accumulate` runs both passes over them; the cost and gradient, and the step of gradient descent that
 never stores a gradient, are two ways of calling it.
 """
 
@@ -67,7 +67,7 @@ class Objective:
     Args:
         net: the network; its own parameters are neither read nor changed.
         X: inputs (n, features). 8-bit unsigned X is taken as pixel intensities: it stays 8 bits in memory and is
-            scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never read whole.
+            scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never held in memory whole.
         y: targets. Class labels, (n,) integers from 0, where the network has several outputs; numbers (n,) or
             (n, 1) where it has one; numbers (n, outputs), such as several 0/1 labels at once, regression targets or
             class probabilities. None: the input itself, scaled alike (an autoencoder).
@@ -97,9 +97,9 @@ class Objective:
                 f"y: received none, so that the input is its own target, but the network has {net.sizes[0]} inputs and "
                 f"{net.sizes[-1]} outputs"
             )
-        if self.Y is None and self.cost.name.endswith("cross_entropy"):
+        if self.Y is None:
             for start in range(0, len(self.X), CHUNK):
-                rows = np.empty_like(self.X[start : start + CHUNK], self.dtype, subok=False)
+                rows = np.empty_like(self.X[start : start + CHUNK], self.dtype)
                 copy_input(self.X[start : start + CHUNK], out=rows)
                 _check_numbers("X, being its own target", rows, self.cost)
         self.weight_decay = check_number("weight_decay", weight_decay, at_least=0)
@@ -116,6 +116,8 @@ class Objective:
         self.sparsity = sparsity
         self._windows: list[tuple[Array, MLP]] = []
         self._passes: dict[int, Pass] = {}
+        self._step: Array | None = None
+        self._taken = np.empty(0)
         self._staged = np.empty((0, self.X.shape[1]), self.X.dtype)
 
     def __len__(self) -> int:
@@ -150,10 +152,11 @@ class Objective:
         """
         n = len(self) if rows is None else len(rows)
         if out is theta and n > CHUNK:  # the first chunk's step must not move θ under the second
-            step = np.empty_like(theta)
-            cost = self.accumulate(theta, rows, step, alpha, 0.0)
+            if self._step is None:
+                self._step = np.empty_like(theta)
+            cost = self.accumulate(theta, rows, self._step, alpha, 0.0)
             out *= beta
-            out += step
+            out += self._step
             return cost
         net, into = self._network_at(theta), self._network_at(out)
         decay = alpha * self.weight_decay
@@ -246,8 +249,7 @@ class Objective:
 
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
-        y = self.X if self.Y is None else self.Y
-        return type(self)(self.net.astype(dtype), self.X, y, self.cost, self.weight_decay, self.sparsity)
+        return type(self)(self.net.astype(dtype), self.X, self.Y, self.cost, self.weight_decay, self.sparsity)
 
     def name_of(self, component: int) -> str:
         """Which parameter a component of θ is: "layers[0].W[3, 17]"."""
@@ -266,7 +268,7 @@ class Objective:
             else:
                 chosen = rows[start:stop]
                 self._gather(chosen, out=batch.A[0])
-                Y = batch.A[0] if self.Y is None else self.Y.take(chosen, axis=0)
+                Y = batch.A[0] if self.Y is None else self._targets(chosen)
             yield batch, Y
 
     def _gather(self, rows: Array, out: Array) -> None:
@@ -279,6 +281,15 @@ class Objective:
         staged = self._staged[: len(rows)]
         self.X.take(rows, 0, staged, "clip")
         copy_input(staged, out=out)
+
+    def _targets(self, rows: Array) -> Array:
+        """Those rows of Y, in the same room each time."""
+        assert self.Y is not None
+        if len(self._taken) < len(rows):
+            self._taken = np.empty((len(rows), *self.Y.shape[1:]), self.Y.dtype)
+        taken = self._taken[: len(rows)]
+        self.Y.take(rows, 0, taken, "clip")
+        return taken
 
     def _pass(self, n: int) -> Pass:
         """Buffers for n examples: made once, and as views of the largest made so far."""
@@ -370,9 +381,4 @@ def _check_numbers(name: str, Y: Array, cost: costs.Cost) -> None:
     """Whether numbers (n, outputs) can be targets of that cost."""
     if not np.isfinite(Y).all():
         raise ValueError(f"{name}: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
-    if cost.name.endswith("cross_entropy") and (Y.min() < 0 or Y.max() > 1):
-        worst = Y.min() if Y.min() < 0 else Y.max()
-        raise ValueError(f"{name}: received {worst:g}, but targets of {cost.name} must be from 0 to 1")
-    if cost.name == "softmax_cross_entropy" and np.abs(Y.sum(axis=1) - 1).max() > 1e-3:
-        worst = int(np.abs(Y.sum(axis=1) - 1).argmax())
-        raise ValueError(f"{name}: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
+    cost.check_targets(name, Y)

@@ -9,7 +9,8 @@ Read the update rules first (`_Descent` to `_Adam`), then `_descend`, the one lo
 keeps the history and decides when to stop for all three minimisers. All return `scipy.optimize.OptimizeResult`:
 
     x        θ, the vector given, updated in place
-    fun      the last cost recorded (history[-1]["cost"], or the restored epoch's)
+    fun      the last cost recorded (history[-1]["cost"], or the restored epoch's). Of sgd and adam that is the mean over
+             the epoch's batches as they were met, before their steps: the cost at x is objective(x)[0]
     nit      epochs (sgd, adam) or iterations (lbfgs);  nfev: evaluations of the gradient
     history  one record for each of them, a `History`
     status   0 converged or ran as asked · 1 not converged within the limit ·
@@ -176,6 +177,8 @@ def get_schedule(schedule: str | Schedule, epochs: int) -> Schedule:
     check_name("schedule", name, defaults)
     try:
         numbers = [float(text) for text in given]
+        if name == "step" and len(numbers) == 2 and not numbers[1].is_integer():
+            raise ValueError
         if len(numbers) > len(defaults[name]) or not all(number > 0 and math.isfinite(number) for number in numbers):
             raise ValueError
     except ValueError:
@@ -186,9 +189,9 @@ def get_schedule(schedule: str | Schedule, epochs: int) -> Schedule:
     parameters = numbers + defaults[name][len(numbers) :]
     if name == "step":
         factor, every = parameters
-        return lambda epoch: float(factor ** (epoch // every))
+        return lambda epoch: float(np.float64(factor) ** (epoch // every))  # which may be infinite, and is then refused
     if name == "exponential":
-        return lambda epoch: float(parameters[0] ** epoch)
+        return lambda epoch: float(np.float64(parameters[0]) ** epoch)
     if name == "cosine":
         return lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / epochs))
     return lambda _epoch: 1.0
@@ -301,9 +304,8 @@ class _Monitor:
         else:
             _call(self.callback, theta.copy())
 
-    def finish(self, theta: Array, message: str, status: int, success: bool, **facts: Any) -> OptimizeResult:
-        """The result; with patience, θ is first put back to the best parameters, if they aren't the last ones."""
-        chosen = len(self.history)
+    def finish(self, theta: Array, message: str, status: int, success: bool, chosen: int, **facts: Any) -> OptimizeResult:
+        """The result with θ as the chosen record left it; with patience, θ is first put back to the best parameters."""
         if self.best is not None and (self.best[1] != chosen or status == DIVERGED):
             _, chosen, best_theta = self.best
             theta[...] = best_theta
@@ -375,7 +377,9 @@ def _descend(
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
     theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
     update = rule(objective, theta)
-    safe = theta.copy()  # the last parameters known to be finite
+    # The last parameters known to have a finite cost, and after how many epochs they were met; and those of the last
+    # epoch's end, whose cost the next step will tell
+    safe, proven, latest = theta.copy(), 0, theta.copy()
     # Where the run stands: epochs done; and in the current one its generator, batches done, their cost and examples
     epoch, order, done, total, seen = 0, rng.bit_generator.state, 0, 0.0, 0
     vectors = {"theta": theta, "safe": safe, **{name: getattr(update, name) for name in update.kept}}
@@ -384,13 +388,14 @@ def _descend(
         for name, vector in vectors.items():
             vector[...] = state.arrays[name]
         epoch, order, done, total, seen = (facts[name] for name in ("epoch", "order", "done", "total", "seen"))
-        update.steps = facts["steps"]
+        update.steps, proven = facts["steps"], facts["proven"]
+        latest[...] = theta
         rng.bit_generator.state = order
         monitor.restore(state)
 
     def snapshot() -> State:
-        position = {"epoch": epoch, "order": order, "done": done, "total": total, "seen": seen, "steps": update.steps}
-        return monitor.state(minimiser.__name__, vectors, **position)
+        position = {"epoch": epoch, "order": order, "done": done, "total": total, "seen": seen}
+        return monitor.state(minimiser.__name__, vectors, **position, steps=update.steps, proven=proven)
 
     message, status, success = f"ran all {_count(epochs, 'epoch')}", CONVERGED, True
     try:
@@ -406,19 +411,24 @@ def _descend(
                     update.steps += 1
                     if not math.isfinite(total):
                         raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {update.steps:,}")
+                    if done == 1:
+                        safe[...], proven = latest, epoch
                     if each_step is not None:
                         _call(each_step, snapshot)
                 cost = total / seen + (objective.penalty(theta) if hasattr(objective, "penalty") else 0.0)
                 if not math.isfinite(cost) or not math.isfinite(float(theta.max()) - float(theta.min())):
                     raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {update.steps:,}")
-                safe[...] = theta
+                latest[...] = theta
                 epoch, order, done, total, seen = epoch + 1, rng.bit_generator.state, 0, 0.0, 0
                 monitor.record(theta, cost, snapshot, learning_rate=rate)
         if monitor.tol is not None:
-            message, status, success = f"not converged: {message}, and the cost still changes", LIMIT, False
+            message = f"not converged: {message} without the cost settling to within tol={monitor.tol:g}"
+            status, success = LIMIT, False
     except _Diverged as reason:
         theta[...] = safe
-        kept = f"of the end of epoch {len(monitor.history)}" if monitor.history else "from before the first step"
+        kept = f"of the end of epoch {proven}" if proven else "from before the first step"
+        if monitor.best is not None:
+            kept = "that did best"
         message = (
             f"diverged: {reason}; the parameters {kept} are kept. Try a learning rate below {learning_rate:g}, or inputs "
             "scaled to about 1"
@@ -426,7 +436,8 @@ def _descend(
         status, success = DIVERGED, False
     except _Stop as reason:
         message, status, success = str(reason), reason.status, reason.status == CONVERGED
-    result = monitor.finish(theta, message, status, success, nfev=update.steps)
+    chosen = proven if status == DIVERGED else len(monitor.history)
+    result = monitor.finish(theta, message, status, success, chosen, nfev=update.steps)
     if theta is not given:
         given[...] = theta
         result.x = given
@@ -505,7 +516,9 @@ def _unwrap(minimiser: Any, objective: Any, theta: Any, scipy: dict[str, Any]) -
         if getattr(jac, "__self__", None) is objective and hasattr(objective, "fun"):
             objective = objective.fun  # type: ignore[union-attr]
         elif jac is not True:
-            raise ValueError("jac: this method needs jac=True, with an objective that returns (cost, gradient)")
+            raise ValueError(
+                f"jac: received {shown(jac)}, but this method needs jac=True, with an objective that returns (cost, gradient)"
+            )
     if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype not in (np.float32, np.float64) or not theta.size:
         raise TypeError(
             f"theta: received {shown(theta)}, but it must be a vector (P,) of float32 or float64, which is updated in place"
@@ -555,7 +568,8 @@ def sgd(
         Nesterov:  v ← μv − η ∂C,  θ ← θ + μv − η ∂C
 
     Args:
-        objective: `mlp.Objective`, or any function (theta, rows) -> (cost, gradient).
+        objective: `mlp.Objective`; an object with len() that is called as objective(theta, rows) -> (cost, gradient); or,
+            with batch_size=None, a function theta -> (cost, gradient).
         theta: parameters (P,), updated in place.
         learning_rate: η, above 0.
         schedule: what η is multiplied by in each epoch: "constant", "step:FACTOR:EPOCHS", "exponential:FACTOR",
@@ -682,11 +696,12 @@ def lbfgs(
         maxiter: at most so many iterations, each of one evaluation or a few.
         memory: how many past steps the curvature is estimated from.
         gtol: stop when no component of the gradient is larger.
-        ftol: stop when the cost falls by less than this times the cost.
+        ftol: stop when the cost falls by no more than this, times the cost where that is above 1.
         validation, patience, tol, tol_epochs, callback, state, each_step: as in `sgd`, by iteration.
 
     Returns:
-        `OptimizeResult`, with jac, hess_inv and njev as SciPy gives them. History records: iteration, cost,
+        `OptimizeResult`, with njev and, where it was SciPy that ended the run at x, its jac and hess_inv. History
+        records: iteration, cost,
         validation_cost and validation_accuracy if there is a validation set, gradient_norm, evaluations, seconds.
     """
     objective, given = _unwrap(lbfgs, objective, theta, scipy)
@@ -728,7 +743,10 @@ def lbfgs(
         )
         theta[...] = found.x
         message, status, success = found.message, found.status, bool(found.success)
-        ended = {name: found[name] for name in ("jac", "hess_inv")}
+        if monitor.best is None or monitor.best[1] == len(monitor.history):  # x will be where SciPy ended
+            ended = {name: found[name] for name in ("jac", "hess_inv")}
+        if status == LIMIT:
+            message = f"not converged in {_count(len(monitor.history), 'iteration')}; a larger maxiter goes on"
     except _Diverged as reason:
         if evaluated.best is None:
             kept = "the parameters are left as they were given"
@@ -741,7 +759,8 @@ def lbfgs(
         message, status, success = str(reason), reason.status, reason.status == CONVERGED
     if state is not None:
         message += f"; went on from iteration {len(state.facts['history'])}, without the memory of the steps before it"
-    result = monitor.finish(theta, message, status, success, nfev=evaluated.count, njev=evaluated.count, **ended)
+    chosen = len(monitor.history)
+    result = monitor.finish(theta, message, status, success, chosen, nfev=evaluated.count, njev=evaluated.count, **ended)
     if evaluated.best is not None and (status == DIVERGED or not monitor.history) and monitor.best is None:
         result.fun = evaluated.best[0]
     with np.errstate(all="ignore"):

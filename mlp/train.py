@@ -1,4 +1,4 @@
-"""`python -m mlp.train`: trains a network on MNIST from the command line. The only file that parses arguments or prints.
+"""`python -m mlp.train`: trains a network on MNIST from the command line. (The other command line is plots/__main__.py.)
 
 `main` tells the story from top to bottom; everything it does, a script can do in the same few calls.
 """
@@ -6,34 +6,37 @@
 import argparse
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy
 from tqdm import tqdm
 
 import mlp
-from mlp import activations, costs, initializers
+from mlp import activations, command, costs, initializers
 from mlp.checkpoint import Run, read_configuration
-from mlp.checks import check_integer, check_number
+from mlp.checks import check_integer, check_name, check_number
 from mlp.network import DTYPES
 from mlp.optimizers import CALLBACK, DIVERGED, get_schedule
+
+PROG = "python -m mlp.train"
 
 EPILOG = """\
 examples:
   python -m mlp.train                                             784-256-10, a few seconds
   python -m mlp.train --hidden 512,256 --optimizer adam --epochs 5
   python -m mlp.train --hidden none --optimizer lbfgs --weight-decay 1e-4     softmax regression
-  python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic \\
+  python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic --weight-decay 0 \\
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1
 """
 
@@ -48,32 +51,31 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 diverged, 2 bad input, 130 or 143 stopped by Ctrl-C or SIGTERM."""
     started = time.perf_counter()
+    command.forgive_encoding()
     parser = _parser()
     options = _options(parser, arguments)
-    try:
-        return _train(options, started)
-    except KeyboardInterrupt:
-        print("Stopped at once; what was saved last is whole", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+    return command.run(parser.prog, lambda: _train(options, started))
 
 
 def _train(options: argparse.Namespace, started: float) -> int:
-    say: Callable[[str], None] = (lambda _line: None) if options.quiet else print
+    say: Callable[[str], None] = (lambda _line: None) if options.quiet else command.say
 
     run, net, test, message, status = _fit(options, say)
     if status in _INTERRUPTED:
         run.save_model(net, {"message": message})
-        print(f"Stopped: {message}. To go on: {shlex.join(['python', '-m', 'mlp.train', '--resume', str(run.directory)])}")
+        command.say(
+            f"Stopped: {message}. To go on: {shlex.join(['python', '-m', 'mlp.train', '--resume', str(run.directory)])}"
+        )
         return status
     tested = mlp.Objective(net, test.X, test.y, cost=options.cost).evaluate(net.theta)
-    accuracy = tested.accuracy or 0.0
+    accuracy = float(tested.accuracy or 0)
     run.save_model(net, {"message": message, "test_cost": tested.cost, "test_accuracy": accuracy})
-    say(f"Stopped: {message}")
+    if status:
+        print(f"{PROG}: {message}", file=sys.stderr)
+    else:
+        say(f"Stopped: {message}")
     wrong = round((1 - accuracy) * len(test))
-    print(f"Test accuracy: {100 * accuracy:.2f} % ({wrong:,} of {len(test):,} wrong), cost {tested.cost:.4f}", flush=True)
+    command.say(f"Test accuracy: {100 * accuracy:.2f} % ({wrong:,} of {len(test):,} wrong), cost {tested.cost:.4f}")
     say(f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
         _draw(run, net, test)
@@ -98,7 +100,7 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
     )
     objective = mlp.Objective(net, train.X, train.y, cost=options.cost, weight_decay=options.weight_decay)
     watched = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
-    run, state = _open_run(options, train)
+    run, state = _open_run(options, (train, validation))
     for line in _description(options, net, objective, (train, validation, test)):
         say(line)
     if options.resume:
@@ -148,9 +150,9 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
     return run, net, test, message, status
 
 
-def _open_run(options: argparse.Namespace, train: mlp.Examples) -> tuple[Run, mlp.State | None]:
+def _open_run(options: argparse.Namespace, data: Sequence[mlp.Examples]) -> tuple[Run, mlp.State | None]:
     """The run's directory, new or, with --resume, as it was left."""
-    configuration = _configuration(options, train)
+    configuration = _configuration(options, data)
     if not options.resume:
         return Run.create(options.out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"), configuration), None
     run, recorded, state = Run.resume(options.resume)
@@ -213,7 +215,7 @@ def _description(
             f"learning rate {options.learning_rate:g} ({options.schedule}), "
             + (f"{kind} {momentum:g}, " if momentum else "")
             + (f"batches of {options.batch_size}" if options.batch_size else "full batches")
-            + f", {options.epochs} epochs"
+            + f", {options.epochs} epoch{'s' if options.epochs != 1 else ''}"
         )
     return [
         f"Data: MNIST, {', '.join(counts)} images",
@@ -238,7 +240,7 @@ class _Lines:
     def show(self, record: dict[str, Any]) -> None:
         number = record[self.unit]
         figures = ", ".join(_figures(record))
-        print(f"{self.unit} {number:{len(str(self.total))}}/{self.total}: {figures}, {record['seconds']:.1f} s", flush=True)
+        command.say(f"{self.unit} {number:{len(str(self.total))}}/{self.total}: {figures}, {record['seconds']:.1f} s")
 
     def close(self) -> None:
         pass
@@ -271,26 +273,23 @@ def _figures(record: dict[str, Any]) -> list[str]:
     figures = [f"cost {record['cost']:.4f}"]
     if "validation_cost" in record:
         figures.append(f"validation cost {record['validation_cost']:.4f}")
-        figures.append(f"accuracy {100 * record['validation_accuracy']:.2f} %")
+        figures.append(f"validation accuracy {100 * record['validation_accuracy']:.2f} %")
     return figures
 
 
 # Options
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+def _defaults(name: str) -> str:
+    """An option's defaults, by minimiser."""
+    return ", ".join(f"{values[name]} for {minimiser}" for minimiser, values in DEFAULTS.items() if name in values)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m mlp.train",
-        description="Train a multilayer perceptron on MNIST and save it.",
+    parser = command.Parser(
+        prog=PROG,
+        description="Train a multilayer perceptron on MNIST and save it. Defaults are in brackets.",
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=110),
     )
     names = [name for name in activations.ACTIVATIONS if name != "softmax"]
     network = parser.add_argument_group("network")
@@ -302,11 +301,15 @@ def _parser() -> argparse.ArgumentParser:
         help="units of each hidden layer, such as 512,256, or none (256)",
     )
     network.add_argument(
-        "--activation", choices=names, default="relu", metavar="NAME", help=f"of the hidden layers: {', '.join(names)} (relu)"
+        "--activation",
+        type=_name(names),
+        default="relu",
+        metavar="NAME",
+        help=f"of the hidden layers: {', '.join(names)} (relu)",
     )
     network.add_argument(
         "--output",
-        choices=["softmax", "logistic", "identity", "tanh"],
+        type=_name(["softmax", "logistic", "identity", "tanh"]),
         default="softmax",
         metavar="NAME",
         help="activation of the output layer: softmax, logistic, identity, tanh (softmax)",
@@ -318,14 +321,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"how weights are drawn: {', '.join(initializers.INITIALIZERS)}, small_normal:EPSILON (glorot_uniform)",
     )
-    network.add_argument("--dtype", choices=DTYPES, default="float32", metavar="NAME", help="float32 or float64 (float32)")
+    network.add_argument("--dtype", type=_name(DTYPES), default="float32", metavar="NAME", help="float32 or float64 (float32)")
     network.add_argument(
         "--seed", type=_integer(at_least=0), default=0, metavar="N", help="of the weights and of the order of examples (0)"
     )
     cost = parser.add_argument_group("cost")
     cost.add_argument(
         "--cost",
-        choices=["cross_entropy", *costs.COSTS],
+        type=_name(["cross_entropy", *costs.COSTS]),
         metavar="NAME",
         help=f"cross_entropy (of the output) or {', '.join(costs.COSTS)} (the output's natural one)",
     )
@@ -333,26 +336,26 @@ def _parser() -> argparse.ArgumentParser:
         "--weight-decay", type=_number(at_least=0), default=5e-4, metavar="LAMBDA", help="λ in the penalty (λ/2)·Σ‖W‖² (0.0005)"
     )
     minimiser = parser.add_argument_group("minimiser")
+    minimiser.add_argument("--optimizer", type=_name(DEFAULTS), default="sgd", metavar="NAME", help="sgd, adam or lbfgs (sgd)")
     minimiser.add_argument(
-        "--optimizer", choices=list(DEFAULTS), default="sgd", metavar="NAME", help="sgd, adam or lbfgs (sgd)"
-    )
-    minimiser.add_argument(
-        "--learning-rate", type=_number(above=0), metavar="ETA", help="step size η (0.2 for sgd, 0.001 for adam)"
+        "--learning-rate", type=_number(above=0), metavar="ETA", help=f"step size η ({_defaults('learning_rate')})"
     )
     minimiser.add_argument(
         "--schedule",
         type=_schedule,
         metavar="NAME",
-        help="of the learning rate: constant, step:FACTOR:EPOCHS, exponential:FACTOR, cosine (cosine)",
+        help="of the learning rate: constant, step:FACTOR:EPOCHS, exponential:FACTOR, cosine (" + _defaults("schedule") + ")",
     )
-    minimiser.add_argument("--momentum", type=_number(at_least=0, below=1), metavar="MU", help="for sgd (0.9)")
+    minimiser.add_argument("--momentum", type=_number(at_least=0, below=1), metavar="MU", help=f"μ ({_defaults('momentum')})")
     minimiser.add_argument("--nesterov", action="store_true", default=None, help="make the momentum Nesterov's")
-    minimiser.add_argument("--batch-size", type=_batch_size, metavar="N", help="examples a step, or full (128)")
+    minimiser.add_argument(
+        "--batch-size", type=_batch_size, metavar="N", help=f"examples a step, or full ({_defaults('batch_size')})"
+    )
     minimiser.add_argument(
         "--epochs",
         type=_integer(at_least=0),
         metavar="N",
-        help="passes over the training set (12 for sgd, 10 for adam), or iterations of lbfgs (200)",
+        help=f"passes over the training set, or iterations of lbfgs ({_defaults('epochs')})",
     )
     minimiser.add_argument(
         "--patience",
@@ -396,7 +399,7 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     if options.resume:
         return _resumed(parser, options)
     defaults = DEFAULTS[options.optimizer]
-    for name in {name for known in DEFAULTS.values() for name in known}:
+    for name in dict.fromkeys(name for known in DEFAULTS.values() for name in known):
         if name not in defaults and getattr(options, name) is not None:
             parser.error(f"argument --{name.replace('_', '-')}: --optimizer {options.optimizer} has no use for it")
         if name in defaults and getattr(options, name) is None:
@@ -439,9 +442,13 @@ def _checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return check(text)
         except (ValueError, TypeError) as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix("value: ")) from error
+            raise argparse.ArgumentTypeError(str(error).split(": ", 1)[-1]) from error
 
     return checked
+
+
+def _name(known: Iterable[str]) -> Callable[[str], Any]:
+    return _checked(lambda text: check_name("value", text, known))
 
 
 def _number(**bounds: float) -> Callable[[str], Any]:
@@ -482,7 +489,7 @@ def _init(text: str) -> str:
     return text
 
 
-def _configuration(options: argparse.Namespace, train: mlp.Examples) -> dict[str, Any]:
+def _configuration(options: argparse.Namespace, data: Sequence[mlp.Examples]) -> dict[str, Any]:
     """Everything that decides how the run goes, enough to repeat it to the bit on the same machine."""
     settings = {name: value for name, value in vars(options).items() if name not in ("out", "resume", "quiet", "no_plots")}
     words = ["python", "-m", "mlp.train"]
@@ -500,13 +507,18 @@ def _configuration(options: argparse.Namespace, train: mlp.Examples) -> dict[str
     return {
         "command": shlex.join(words),
         "options": settings,
-        "data_sha256": [hashlib.sha256(np.ascontiguousarray(part).data).hexdigest() for part in (train.X, train.y)],
+        "data_sha256": [
+            hashlib.sha256(np.ascontiguousarray(part).data).hexdigest()
+            for part in (array for examples in data for array in (examples.X, examples.y))
+        ],
         "versions": {
             "mlp": importlib.metadata.version("mlp"),
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,
             "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")},
         },
     }
 

@@ -745,7 +745,7 @@ def test_a_run_writes_its_configuration_metrics_and_model(tmp_path, there):
     assert run.save_model(net, notes=7) == directory / "model.npz"
     assert same(load(directory / "model.npz"), net)
     assert load_notes(directory / "model.npz") == 7
-    assert sorted(os.listdir(directory)) == ["config.json", "metrics.csv", "model.npz"]
+    assert sorted(os.listdir(directory)) == [".lock", "config.json", "metrics.csv", "model.npz"]
 
 
 def test_metrics_are_on_the_disk_as_soon_as_the_epoch_ends(tmp_path):

@@ -490,7 +490,7 @@ def test_the_cache_is_where_the_system_keeps_such_things(tmp_path, monkeypatch, 
 
 def test_nowhere_names_the_places_and_the_files(places):
     expected = [f"{places[place] / inside}" for place in ("variable", "checkout", "cache") for inside in ("", "mnist")]
-    with refused(FileNotFoundError, "MNIST was not found", *expected, *NAMES, ".gz", 'pip install "mlp[download]"'):
+    with refused(FileNotFoundError, "MNIST was not found", *expected, *NAMES, ".gz"):
         load_mnist(download=False)
     assert not places["cache"].exists()
 
@@ -768,7 +768,7 @@ def test_two_downloads_at_once(places, mirrors, monkeypatch):
 
 def test_without_pooch_the_error_says_what_belongs_where(places, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)  # import pooch fails
-    with refused(FileNotFoundError, places["cache"] / "mnist", *NAMES, ".gz", 'pip install "mlp[download]"'):
+    with refused(FileNotFoundError, places["cache"] / "mnist", *NAMES, ".gz", "pip install pooch"):
         load_mnist()
     assert not places["cache"].exists()
 

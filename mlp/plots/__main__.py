@@ -5,9 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import mlp
+from mlp import command
 from mlp.checks import check_name
 from mlp.plots.runs import METRICS
 
@@ -36,26 +37,15 @@ _NEEDS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 2 bad input."""
+    command.forgive_encoding()
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        _draw(options)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command.run(parser.prog, lambda: _draw(options))
 
 
-def _draw(options: argparse.Namespace) -> None:
+def _draw(options: argparse.Namespace) -> int:
     source: Path = options.source
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such run or model")
@@ -79,7 +69,8 @@ def _draw(options: argparse.Namespace) -> None:
         draw = getattr(mlp.plots, name)
         given = {"model": (net,), "metrics": (source,), "data": (net, *data)}[_NEEDS[name]]
         draw(*given, file=file)
-        print(f"{name}: {file}")
+        command.say(f"{name}: {file}")
+    return 0
 
 
 def _data_of(run: Path) -> str | None:
@@ -95,11 +86,10 @@ def _data_of(run: Path) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = command.Parser(
         prog="python -m mlp.plots",
         description="Draw the figures of a saved run, or of a model, and say where each was written.",
         epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=110),
     )
     parser.add_argument(
         "source", type=Path, metavar="RUN_OR_MODEL", help="a run's directory (model.npz, metrics.csv), or a model file"

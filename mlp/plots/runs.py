@@ -26,6 +26,8 @@ def columns_of(run: Any, argument: str) -> dict[str, Array]:
         records, source = _read(Path(run)), str(run)
     else:
         records, source = getattr(run, "history", run), argument
+    if isinstance(run, Mapping) and "x" in run and "history" not in run:
+        raise TypeError(f"{argument}: received a result without a history, as SciPy's own are, but it must be {_ALLOWED}")
     if not isinstance(records, Sequence) or not all(isinstance(record, Mapping) for record in records):
         raise TypeError(f"{argument}: received {shown(run)}, but it must be {_ALLOWED}")
     if not records:
