@@ -75,8 +75,13 @@ def batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterato
         yield order[start : start + step]
 
 
-def read_idx(path: str | os.PathLike[str]) -> Array:
+def read_idx(path: str | os.PathLike[str], *, mapped: bool = False) -> Array:
     """The array in an IDX file, gzip-compressed or not, in the machine's byte order.
+
+    Args:
+        path: the file.
+        mapped: map an uncompressed file into memory, read-only and in the file's byte order, instead of reading it: for
+            files larger than memory.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -88,8 +93,10 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
         size = os.fstat(raw.fileno()).st_size
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
+        if mapped and compressed:
+            raise ValueError(f"{path}: is compressed, and only an uncompressed file can be mapped")
         if not compressed:
-            return _read_idx(path, raw, size)
+            return _read_idx(path, raw, size, mapped)
         try:
             with gzip.open(raw, "rb") as stream:
                 return _read_idx(path, stream, size * _DEFLATE_RATIO)
@@ -97,7 +104,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             raise ValueError(f"{path}: the gzip data is damaged or cut short ({error})") from error
 
 
-def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int) -> Array:
+def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int, mapped: bool = False) -> Array:
     """The array in an open IDX file that can't hold more than `most` bytes."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES or magic[3] == 0:
@@ -114,6 +121,10 @@ def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int) -> Array
     promise = f"{path}: the IDX header promises {expected:,} bytes (shape {shape}, {dtype.itemsize} each)"
     if expected > most - 4 - 4 * rank:
         raise ValueError(f"{promise}, but the file is too short to hold them")
+    if mapped:
+        if expected < most - 4 - 4 * rank:
+            raise ValueError(f"{promise}, but more follow")
+        return np.memmap(path, dtype, "r", 4 + 4 * rank, shape)
     content = bytearray()  # grows with what is there, not with what was promised
     while len(content) < expected:
         piece = stream.read(min(expected - len(content), 1 << 20))

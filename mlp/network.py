@@ -120,7 +120,9 @@ class MLP:
     def at(self, theta: Array) -> Self:
         """The same network with its windows on another vector, in the network's dtype; no number is copied."""
         if np.shape(theta) != self.theta.shape:
-            raise ValueError(f"theta: received shape {np.shape(theta)}, but the network's is {self.theta.shape}")
+            raise ValueError(
+                f"theta: received shape {np.shape(theta)}, but the network has {self.theta.size:,} parameters, one vector"
+            )
         network = object.__new__(type(self))
         network.dtype = self.dtype
         network._open_windows(self.layers, theta)

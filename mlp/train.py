@@ -99,7 +99,9 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
         seed=options.seed,
     )
     objective = mlp.Objective(net, train.X, train.y, cost=options.cost, weight_decay=options.weight_decay)
-    watched = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
+    watched = None
+    if len(validation):  # with the same penalty, so that its cost can be compared with the training set's
+        watched = mlp.Objective(net, validation.X, validation.y, cost=options.cost, weight_decay=options.weight_decay)
     run, state = _open_run(options, (train, validation))
     for line in _description(options, net, objective, (train, validation, test)):
         say(line)

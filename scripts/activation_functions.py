@@ -1,7 +1,6 @@
 """The lecture's six activation functions σ and their derivatives σ′, as mlp computes them.
 
-σ comes from an activation's `value`. σ′ is what its `backward` multiplies an error by: Δ ← Δ ⊙ σ′(Z), so sending an error
-of ones through it leaves σ′ itself. (Source: the lecture on multilayer perceptrons.)
+σ comes from an activation's `value`, σ′ from its `derivative`. (Source: the lecture on multilayer perceptrons.)
 
     python scripts/activation_functions.py
 """

@@ -1,7 +1,7 @@
 """How layers warp space until a line separates what no line separated before.
 
-Above: a layer of two ReLU units with weights set by hand. z = W x only stretches and shears the plane, but ReLU folds
-whatever lies beyond a unit's line onto it. Below: two circles through a trained network whose last hidden layer has two
+Above: a layer of two ReLU units with weights set by hand. z = W x only stretches and shears the plane, but ReLU flattens
+whatever lies on the far side of a unit's line. Below: two circles through a trained network whose last hidden layer has two
 units, which show what became of the plane, before training and after. The line that separates the classes there is drawn
 back into the space they came from, where it is bent. The share that a logistic regression gets right in each space is in
 the titles. (Source: the lecture on multilayer perceptrons; "space warping" in Michigan's EECS 498, lecture 5.)

@@ -792,3 +792,17 @@ def test_the_advice_fits_the_question(places):
 def test_the_mirrors_are_as_safe_as_the_checksums():
     assert len(data.MIRRORS) >= 2
     assert all(re.fullmatch(r"https://[\w.-]+/[\w./-]*/", mirror) for mirror in data.MIRRORS)
+
+
+def test_a_mapped_file_is_the_same_array_and_is_not_read(tmp_path):
+    path = tmp_path / "numbers"
+    path.write_bytes(bytes([0, 0, 0x08, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6]))
+    mapped = read_idx(path, mapped=True)
+    assert isinstance(mapped, np.memmap)
+    assert mapped.tolist() == [[1, 2, 3], [4, 5, 6]]
+    path.write_bytes(path.read_bytes() + b"7")
+    with refused(ValueError, path, "more follow"):
+        read_idx(path, mapped=True)
+    path.write_bytes(gzip.compress(path.read_bytes()[:-1]))
+    with refused(ValueError, path, "compressed"):
+        read_idx(path, mapped=True)

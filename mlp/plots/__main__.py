@@ -20,6 +20,7 @@ figures:
   mistakes      the most confident wrong answers (on the test set)
   activations   the first layer's outputs for test images, by class
   weights       histograms of the weights by layer
+(mlp.plots.gradients draws a history of gradients, which a run doesn't keep.)
 
 examples:
   python -m mlp.plots runs/2026-01-31-101500
@@ -54,6 +55,8 @@ def _draw(options: argparse.Namespace) -> int:
     known = [name for name, needs in _NEEDS.items() if run is not None or needs != "metrics"]
     if options.what is None:
         names = [name for name in known if _NEEDS[name] != "metrics" or (source / METRICS).is_file()]
+        if net.sizes[-1] != 10:  # it doesn't tell digits apart
+            names = [name for name in names if name not in ("confusion", "mistakes")]
     else:
         names = [check_name("--what", name.strip(), _NEEDS) for name in options.what.split(",")]
         if run is None and "curves" in names:
@@ -68,7 +71,14 @@ def _draw(options: argparse.Namespace) -> int:
         file = out / f"{name}.png"
         draw = getattr(mlp.plots, name)
         given = {"model": (net,), "metrics": (source,), "data": (net, *data)}[_NEEDS[name]]
-        draw(*given, file=file)
+        looks = {"sort_by_norm": True} if name == "features" else {}  # as mlp.train draws it
+        try:
+            draw(*given, file=file, **looks)
+        except (ValueError, TypeError) as error:
+            if options.what is not None:
+                raise
+            command.say(f"{name}: left out ({error})")
+            continue
         command.say(f"{name}: {file}")
     return 0
 

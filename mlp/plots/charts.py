@@ -47,7 +47,7 @@ def curves(
     >>> figure = curves([{"epoch": 1, "cost": 0.5}, {"epoch": 2, "cost": 0.2}])
     """
     check_name("against", against, ["epoch", "seconds"])
-    several = isinstance(run, Mapping) and not hasattr(run, "history")
+    several = isinstance(run, Mapping) and not hasattr(run, "x") and not hasattr(run, "history")
     if several and not run:
         raise ValueError("run: received an empty mapping, but it must hold one run or more")
     if several:
