@@ -1,19 +1,20 @@
 """The matrix product that everything else is made of: `gemm`, which computes C ← αAB + βC in place.
 
-All matrix products go through scipy's BLAS: unlike numpy's matmul it has the factors α and β, and a second library's threads
-would compete with its own for the cores.
+All products go through scipy's BLAS, those of vectors too: unlike numpy's it has the factors α and β, and a second
+library's threads, which stay awake for a while after each call, would compete with its own for the cores.
 """
 
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import daxpy, dgemm, dgemv, dscal, saxpy, sgemm, sgemv, sscal
+from scipy.linalg.blas import daxpy, ddot, dgemm, dgemv, dscal, saxpy, sdot, sgemm, sgemv, sscal
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _GEMM = {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}
 _GEMV = {np.dtype(np.float32): sgemv, np.dtype(np.float64): dgemv}
 _AXPY = {np.dtype(np.float32): saxpy, np.dtype(np.float64): daxpy}
+_DOT = {np.dtype(np.float32): sdot, np.dtype(np.float64): ddot}
 _SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
 
 
@@ -51,3 +52,8 @@ def scale(alpha: float, x: Array) -> None:
     result = _SCAL[x.dtype](alpha, x)
     if result is not x:
         x[...] = result
+
+
+def dot(x: Array, y: Array) -> float:
+    """Σ xᵢyᵢ, for contiguous vectors of one dtype; on all cores where they are long."""
+    return float(_DOT[x.dtype](x, y))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mlp.activations import Activation
-from mlp.blas import Array
+from mlp.blas import Array, dot
 from mlp.checks import check_name, shown
 
 
@@ -81,7 +81,7 @@ class Quadratic(Cost):
     def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
         scratch[...] = A
         _subtract_targets(scratch, Y)
-        return 0.5 * float(np.vdot(scratch, scratch))
+        return 0.5 * dot(scratch.ravel(), scratch.ravel())
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
         out[...] = A

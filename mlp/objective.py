@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from mlp import costs
-from mlp.blas import Array, axpy
+from mlp.blas import Array, axpy, dot
 from mlp.checks import check_integer, check_number, shown
 from mlp.costs import holds_labels
 from mlp.network import CHUNK, MLP, Pass, check_input, copy_input
@@ -194,7 +194,7 @@ class Objective:
         if not self.weight_decay:
             return 0.0
         layers = self._network_at(self._check_theta(theta)).layers
-        return 0.5 * self.weight_decay * sum(float(np.vdot(layer.W, layer.W)) for layer in layers)
+        return 0.5 * self.weight_decay * sum(dot(W, W) for W in (layer.W.ravel() for layer in layers))
 
     def evaluate(self, theta: Array) -> Evaluation:
         """The cost (penalty included) and the accuracy at θ over all examples, without a gradient."""

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from mlp.blas import Array, axpy, scale
+from mlp.blas import Array, axpy, dot, scale
 from mlp.checks import check_integer, check_name, check_number, shown
 from mlp.data import batches
 
@@ -780,8 +780,9 @@ class _Evaluated:
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         cost, gradient = self.objective(theta)
+        gradient = np.ascontiguousarray(gradient, np.float64)
         self.count += 1
-        self.gradient_norm = float(np.linalg.norm(gradient))
+        self.gradient_norm = math.sqrt(dot(gradient, gradient))
         if not math.isfinite(cost) or not math.isfinite(self.gradient_norm):
             raise _Diverged(
                 f"the cost became {cost:g}, its gradient's norm {self.gradient_norm:g}, in evaluation {self.count:,}"

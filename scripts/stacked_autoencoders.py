@@ -9,7 +9,7 @@ Source: UFLDL, "Exercise: Implement deep networks for digit classification" (ρ 
 which has 87.7 % right before fine-tuning and 97.6 % after. This has 92.1 % and 98.4 %; its fine-tuning decays the weights
 of all layers by λ = 1e-4, where UFLDL's decays those of the output only.
 
-    python scripts/stacked_autoencoders.py                                   # 12 minutes
+    python scripts/stacked_autoencoders.py                                   # 12 to 16 minutes on one core
     python scripts/stacked_autoencoders.py --examples 2000 --iterations 50   # a few seconds
 """
 

@@ -8,9 +8,13 @@ the same numbers. (Source: the lecture on backpropagation; the equations are Nie
     python scripts/worked_example.py
 """
 
+import argparse
+
 import numpy as np
 
 import mlp
+
+argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
 
 def show(equation: str, value: np.ndarray | float) -> None:

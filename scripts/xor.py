@@ -69,7 +69,7 @@ net = by_hand()
 print("by hand:  x1 x2 | h1 h2 | y")
 for x, h, output in zip(X, net.forward(X, layer=0), net.forward(X), strict=True):
     print(f"           {x[0]:.0f}  {x[1]:.0f} |  {h[0]:.0f}  {h[1]:.0f} | {output[0]:.0f}")
-pictures = {"By hand: two thresholds": net}
+pictures = {"By hand: thresholds": net}
 
 print(f"learned, {arguments.epochs:,} steps of descent: y at the four points")
 for seed in range(arguments.seeds):
