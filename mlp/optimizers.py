@@ -278,6 +278,10 @@ class _Monitor:
         if self.patience is not None:
             self._compare(theta, record)
         self._tell(theta, record, snapshot)
+        self.stop_if_due()
+
+    def stop_if_due(self) -> None:
+        """Raise `_Stop` if the cost has settled or patience has run out: after a record, and where a run goes on."""
         if self.tol is not None and self.calm >= self.tol_epochs:
             raise _Stop(
                 f"converged: the cost changed by less than {self.tol:g} in {_count(self.tol_epochs, self.unit)} running",
@@ -285,7 +289,8 @@ class _Monitor:
             )
         if self.patience is not None and self.best is not None and len(self.history) - self.best[1] >= self.patience:
             raise _Stop(
-                f"stopped early: no better validation {_measure(record)} in {_count(self.patience, self.unit)}", CONVERGED
+                f"stopped early: no better validation {_measure(self.history[-1])} in {_count(self.patience, self.unit)}",
+                CONVERGED,
             )
 
     def _compare(self, theta: Array, record: dict[str, Any]) -> None:
@@ -399,6 +404,7 @@ def _descend(
 
     message, status, success = f"ran all {_count(epochs, 'epoch')}", CONVERGED, True
     try:
+        monitor.stop_if_due()
         with np.errstate(all="ignore"):  # what overflows shows in the cost, which is looked at after every step
             while epoch < epochs:
                 rate = learning_rate * _check_factor(factor(epoch), epoch)
@@ -729,6 +735,7 @@ def lbfgs(
 
     ended: dict[str, Any] = {}
     try:
+        monitor.stop_if_due()
         left = maxiter - len(monitor.history)
         if left <= 0:  # SciPy would make one iteration
             evaluated(theta)
