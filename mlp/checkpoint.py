@@ -21,6 +21,7 @@ import json
 import math
 import os
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -219,7 +220,9 @@ def _array(content: bytes) -> Array:
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("it is no .npy file of version 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of headers that aren't quite numpy's
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     left = len(content) - stream.tell()
     if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
         raise ValueError(f"it promises {dtype} of shape {shape}, but {left:,} bytes follow")

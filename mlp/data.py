@@ -12,8 +12,9 @@ import os
 import struct
 import sys
 import tempfile
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -124,7 +125,7 @@ def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int, mapped: 
     if mapped:
         if expected < most - 4 - 4 * rank:
             raise ValueError(f"{promise}, but more follow")
-        return np.memmap(path, dtype, "r", 4 + 4 * rank, shape)
+        return _shaped(path, shape, lambda: np.memmap(path, dtype, "r", 4 + 4 * rank, shape))
     content = bytearray()  # grows with what is there, not with what was promised
     while len(content) < expected:
         piece = stream.read(min(expected - len(content), 1 << 20))
@@ -133,9 +134,17 @@ def _read_idx(path: Path, stream: IO[bytes] | gzip.GzipFile, most: int, mapped: 
         content += piece
     if stream.read(1):
         raise ValueError(f"{promise}, but more follow")
+    numbers = np.frombuffer(content, dtype)
+    return _shaped(path, shape, lambda: numbers.reshape(shape).astype(dtype.newbyteorder("="), copy=False))
+
+
+def _shaped(path: Path, shape: tuple[int, ...], make: Callable[[], Array]) -> Array:
+    """What `make` makes, if numpy can have an array of that shape."""
     try:
-        return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-    except ValueError as error:  # too many dimensions, or one of 0 beside others that are too large
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of sizes that overflow
+            return make()
+    except (ValueError, RuntimeWarning) as error:  # too many dimensions, or one of 0 beside others that are too large
         raise ValueError(f"{path}: no array can have the dimensions in the IDX header, {shown(shape)} ({error})") from error
 
 
