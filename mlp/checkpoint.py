@@ -55,9 +55,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        _name_file(error, path)
         raise
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Let an error of the system's, such as a full disk, say which file it is about."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
@@ -166,6 +173,9 @@ def load_state(path: str | os.PathLike[str]) -> State:
     header, arrays = _read(path, STATE_FORMAT)
     if not isinstance(header.get("minimiser"), str) or not isinstance(header.get("facts"), dict):
         raise ValueError(f"{path}: not a state: its header lacks the minimiser or the facts")
+    history = header["facts"].get("history")
+    if not isinstance(history, list) or not all(isinstance(r, dict) and r and r.keys() == history[0].keys() for r in history):
+        raise ValueError(f"{path}: not a state: its history is no list of records")
     for name, vector in arrays.items():
         if vector.shape != arrays["theta"].shape or vector.ndim != 1 or vector.dtype.name not in DTYPES:
             raise ValueError(f"{path}: not a state: its {name} is {vector.dtype} of shape {vector.shape}, and not as theta")
@@ -294,14 +304,22 @@ class Run:
         configuration = read_configuration(directory)
         run = cls(directory)
         state = load_state(directory / "state.npz") if (directory / "state.npz").exists() else None
-        with atomic_write(directory / "metrics.csv") as stream:
-            stream.write(run._lines(state.facts["history"] if state is not None else []).encode())
+        if state is not None and state.facts["history"]:
+            with atomic_write(directory / "metrics.csv") as stream:
+                stream.write(run._lines(state.facts["history"]).encode())
+        else:
+            (directory / "metrics.csv").unlink(missing_ok=True)
         return run, configuration, state
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record to metrics.csv; the first one's names head the columns."""
-        with (self.directory / "metrics.csv").open("a", newline="", encoding="utf-8") as stream:
-            stream.write(self._lines([record]))
+        path = self.directory / "metrics.csv"
+        try:
+            with path.open("a", newline="", encoding="utf-8") as stream:
+                stream.write(self._lines([record]))
+        except OSError as error:
+            _name_file(error, path)
+            raise
 
     def _lines(self, records: Sequence[Mapping[str, Any]]) -> str:
         """Records as CSV, with the columns' names where none have been written yet."""

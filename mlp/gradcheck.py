@@ -117,7 +117,8 @@ def _disagreement(
     gradient agrees at none.
     """
     best = math.inf, math.nan
-    extent = np.linalg.norm(theta) if isinstance(direction, np.ndarray) else abs(theta[direction])
+    with np.errstate(over="ignore"):
+        extent = np.linalg.norm(theta) if isinstance(direction, np.ndarray) else abs(theta[direction])
     for shrink in (1.0, 0.1, 0.01):
         numerical = _central_difference(function, theta, direction, shrink * step * max(1.0, float(extent)))
         scale = max(abs(analytic), abs(numerical), floor)

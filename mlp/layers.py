@@ -55,7 +55,13 @@ class Dense:
         W = (self.init or initializers.get(init))(self.fan_in, self.units, rng)
         if np.shape(W) != self.W.shape:
             raise ValueError(f"init: returned W of shape {np.shape(W)}, but it must be {self.W.shape}")
-        self.W[...] = W
+        with np.errstate(over="ignore"):
+            drawn = np.asarray(W).astype(self.W.dtype, copy=False)
+        if not np.isfinite(drawn).all():
+            raise ValueError(
+                f"init: returned {np.asarray(W)[~np.isfinite(drawn)][0]}, but weights must be finite in {drawn.dtype}"
+            )
+        self.W[...] = drawn
         self.b[...] = 0
 
     def forward(self, A: Array, out: Array) -> None:

@@ -110,7 +110,7 @@ class MLP:
     def theta(self, theta: Any) -> None:
         if np.shape(theta) != self._theta.shape:
             raise ValueError(f"theta: received shape {np.shape(theta)}, but the network's is {self._theta.shape}")
-        self._theta[...] = theta
+        self._theta[...] = converted(theta, self.dtype)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy, pickle) has its own vector, and its layers their windows on that one."""
@@ -133,7 +133,7 @@ class MLP:
         dtype = np.dtype(check_name("dtype", _dtype_name(dtype), DTYPES))
         network = object.__new__(type(self))
         network.dtype = dtype
-        network._open_windows(self.layers, self.theta.astype(dtype))
+        network._open_windows(self.layers, converted(self.theta, dtype).copy())
         return network
 
     def initialize(self, seed: int | np.random.Generator | None = None, init: Any = "glorot_uniform") -> None:
@@ -228,10 +228,27 @@ class MLP:
         labels at once, ask `forward(X) > 0.5`.) 8-bit unsigned X is taken as pixel intensities, as in `forward`.
         """
         outputs = self.forward(X)
+        if self.output.name == "softmax" and np.isnan(outputs).any():
+            row = int(np.isnan(outputs).any(axis=1).argmax())
+            raise ValueError(
+                f"X: the outputs are NaN at example {row:,}, so that there is no class to predict: its values or the weights "
+                f"are too large for {self.dtype}"
+            )
         return labels_from(outputs) if self.output.name in ("softmax", "logistic") else outputs
 
     def __repr__(self) -> str:
         return f"MLP([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
+
+
+def converted(theta: Any, dtype: Any) -> Array:
+    """Parameters in that dtype, in which what is finite must stay so."""
+    given = np.asarray(theta)
+    with np.errstate(over="ignore"):
+        own: Array = given.astype(dtype, copy=False)
+    beyond = np.isinf(own) & np.isfinite(given)
+    if beyond.any():
+        raise ValueError(f"theta: received {given[beyond][0]:g}, but every parameter must be finite in {np.dtype(dtype)}")
+    return own
 
 
 def labels_from(outputs: Array) -> Array:

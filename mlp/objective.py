@@ -242,10 +242,12 @@ class Objective:
         """How large errors and gradients are by layer, (L,): "delta", the root mean square of ‖δ^ℓ‖ over the examples,
         and "W", ‖∂C/∂W^ℓ‖ (Frobenius). `mlp.plots.gradients` draws a list of these."""
         gradient = self(theta, rows)[1]
-        return {
-            "delta": np.array([np.sqrt(np.vdot(Delta, Delta) / len(Delta)) for Delta in self.errors(theta, rows)]),
-            "W": np.array([np.linalg.norm(layer.W) for layer in self._network_at(gradient).layers]),
-        }
+        errors = self.errors(theta, rows)
+        with np.errstate(all="ignore"):  # what overflows shows in the norms
+            return {
+                "delta": np.array([np.sqrt(np.vdot(Delta, Delta) / len(Delta)) for Delta in errors]),
+                "W": np.array([np.linalg.norm(layer.W) for layer in self._network_at(gradient).layers]),
+            }
 
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
@@ -372,7 +374,8 @@ def _check_targets(targets: Any, n: int, net: MLP, cost: costs.Cost) -> Array:
                 f"y: received label {y[wrong[0]]} at example {wrong[0]:,}, but labels must be from 0 to {outputs - 1}"
             )
         return y.astype(np.intp)
-    Y: Array = y.reshape(n, outputs).astype(net.dtype)
+    with np.errstate(over="ignore"):
+        Y: Array = y.reshape(n, outputs).astype(net.dtype)
     _check_numbers("y", Y, cost)
     return Y
 

@@ -226,8 +226,7 @@ class _Monitor:
             check_integer("patience", patience, at_least=1)
             if validation is None:
                 raise ValueError(f"patience: received {patience} without a validation set to be patient about")
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback: received {shown(callback)}, but it must be callable")
+        _check_callable("callback", callback)
         self.unit = unit
         self.validation = validation
         self.patience = patience
@@ -269,7 +268,8 @@ class _Monitor:
         record: dict[str, Any] = {self.unit: len(self.history) + 1, "cost": cost}
         if self.validation is not None:
             evaluation = self.validation.evaluate(theta)
-            record["validation_cost"], record["validation_accuracy"] = float(evaluation[0]), evaluation[1]
+            accuracy = None if evaluation[1] is None else float(evaluation[1])
+            record["validation_cost"], record["validation_accuracy"] = float(evaluation[0]), accuracy
         record.update(facts)
         record["seconds"] = time.perf_counter() - self.started
         if self.history and self.tol is not None:
@@ -336,6 +336,11 @@ def _count(number: int, unit: str) -> str:
     return f"{number:,} {unit}" + ("s" if number != 1 else "")
 
 
+def _check_callable(name: str, function: Any) -> None:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: received {shown(function)}, but it must be callable")
+
+
 def _takes_result(callback: Callback) -> bool:
     """SciPy's rule: a callback whose one parameter is called intermediate_result gets the result; any other, θ."""
     try:
@@ -364,6 +369,7 @@ def _descend(
     scipy: dict[str, Any],
 ) -> OptimizeResult:
     """Epochs of mini-batch steps by one of the update rules."""
+    _check_callable("each_step", each_step)
     objective, given = _unwrap(minimiser, objective, theta, scipy)
     check_number("learning_rate", learning_rate, above=0)
     check_integer("epochs", epochs, at_least=0)
@@ -380,22 +386,31 @@ def _descend(
     if not hasattr(objective, "accumulate"):
         objective = _Plain(objective)
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
-    theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
+    with np.errstate(over="ignore"):
+        theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
+    if not np.isfinite(theta).all():
+        raise ValueError(
+            f"theta: received {given[~np.isfinite(theta)][0]:g}, but every parameter must be finite in {theta.dtype}"
+        )
     update = rule(objective, theta)
     # The last parameters known to have a finite cost, and after how many epochs they were met; and those of the last
     # epoch's end, whose cost the next step will tell
     safe, proven, latest = theta.copy(), 0, theta.copy()
     # Where the run stands: epochs done; and in the current one its generator, batches done, their cost and examples
-    epoch, order, done, total, seen = 0, rng.bit_generator.state, 0, 0.0, 0
+    epoch, order, done, total, seen = 0, _order(rng), 0, 0.0, 0
     vectors = {"theta": theta, "safe": safe, **{name: getattr(update, name) for name in update.kept}}
     if state is not None:
-        facts = _check_state(state, minimiser.__name__, vectors)
+        facts = _check_state(state, minimiser.__name__, vectors, _POSITION)
+        try:
+            rng.bit_generator.state = facts["order"]
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            kind = type(rng.bit_generator).__name__
+            raise ValueError(f"state: received {shown(facts['order'])} as order, but it must be of this {kind}") from error
         for name, vector in vectors.items():
             vector[...] = state.arrays[name]
         epoch, order, done, total, seen = (facts[name] for name in ("epoch", "order", "done", "total", "seen"))
         update.steps, proven = facts["steps"], facts["proven"]
         latest[...] = theta
-        rng.bit_generator.state = order
         monitor.restore(state)
 
     def snapshot() -> State:
@@ -422,10 +437,12 @@ def _descend(
                     if each_step is not None:
                         _call(each_step, snapshot)
                 cost = total / seen + (objective.penalty(theta) if hasattr(objective, "penalty") else 0.0)
-                if not math.isfinite(cost) or not math.isfinite(float(theta.max()) - float(theta.min())):
+                if not math.isfinite(cost) or not _is_finite(theta):
                     raise _Diverged(f"parameters became infinite or NaN in epoch {epoch + 1}, by step {update.steps:,}")
+                if not all(_is_finite(getattr(update, name)) for name in update.kept):
+                    raise _Diverged(f"what steps depend on overflowed in epoch {epoch + 1}, by step {update.steps:,}")
                 latest[...] = theta
-                epoch, order, done, total, seen = epoch + 1, rng.bit_generator.state, 0, 0.0, 0
+                epoch, order, done, total, seen = epoch + 1, _order(rng), 0, 0.0, 0
                 monitor.record(theta, cost, snapshot, learning_rate=rate)
         if monitor.tol is not None:
             message = f"not converged: {message} without the cost settling to within tol={monitor.tol:g}"
@@ -450,6 +467,11 @@ def _descend(
     return result
 
 
+def _is_finite(vector: Array) -> bool:
+    """Whether every number is; its extremes tell, without memory for more."""
+    return math.isfinite(vector.max()) and math.isfinite(vector.min())
+
+
 def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     """Call the caller back; StopIteration ends the run."""
     try:
@@ -458,17 +480,45 @@ def _call(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         raise _Stop("stopped by the callback", CALLBACK) from None
 
 
-def _check_state(state: Any, minimiser: str, vectors: dict[str, Array]) -> dict[str, Any]:
-    """The facts of a state that this run can go on from."""
+def _order(rng: np.random.Generator) -> dict[str, Any]:
+    """The generator's state, in numbers that JSON can hold."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return value.tolist() if isinstance(value, np.ndarray) else value
+
+    state: dict[str, Any] = plain(rng.bit_generator.state)
+    return state
+
+
+#: The facts of a state and their kinds: of all minimisers, and of sgd and adam.
+_KNOWN = {"history": list, "calm": int, "best": list | None, "seconds": int | float}
+_POSITION = {"epoch": int, "order": dict, "done": int, "total": int | float, "seen": int, "steps": int, "proven": int}
+
+
+def _check_state(state: Any, minimiser: str, vectors: dict[str, Array], kinds: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a state that this run can go on from; `kinds` are those that only this minimiser's have."""
     if not isinstance(state, State):
         raise TypeError(f"state: received {shown(state)}, but it must be None or a State")
     if state.minimiser != minimiser:
         raise ValueError(f"state: received one of {state.minimiser}, but this is {minimiser}")
-    found = {name: array.shape for name, array in state.arrays.items() if name != "best"}
-    wanted = {name: vector.shape for name, vector in vectors.items()}
+    found = {name: f"{array.dtype} {array.shape}" for name, array in state.arrays.items()}
+    wanted = {name: f"{vector.dtype} {vector.shape}" for name, vector in vectors.items()}
+    if "best" in found:
+        wanted["best"] = wanted["theta"]
     if found != wanted:
         raise ValueError(f"state: received the vectors {found}, but this run has {wanted}: the settings or the network differ")
-    return state.facts
+    if not np.isfinite(state.arrays["theta"]).all():
+        raise ValueError("state: received parameters that are NaN or infinite, but every one must be finite")
+    facts = state.facts
+    for name, kind in {**_KNOWN, **kinds}.items():
+        value = facts.get(name, "nothing")
+        if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
+            raise ValueError(f"state: received {shown(value)} as {name}, but no run leaves such a state")
+    if (facts["best"] is not None) != ("best" in found) or (facts["best"] and len(facts["best"]) != 2):
+        raise ValueError("state: received the best parameters without their score, or the reverse")
+    return facts
 
 
 class _Diverged(Exception):
@@ -710,6 +760,7 @@ def lbfgs(
         records: iteration, cost,
         validation_cost and validation_accuracy if there is a validation set, gradient_norm, evaluations, seconds.
     """
+    _check_callable("each_step", each_step)
     objective, given = _unwrap(lbfgs, objective, theta, scipy)
     check_integer("maxiter", maxiter, at_least=0)
     check_integer("memory", memory, at_least=1)
@@ -719,7 +770,7 @@ def lbfgs(
     evaluated = _Evaluated(objective)
     theta = given.astype(np.float64)
     if state is not None:
-        evaluated.count = _check_state(state, "lbfgs", {"theta": theta})["evaluations"]
+        evaluated.count = _check_state(state, "lbfgs", {"theta": theta}, {"evaluations": int})["evaluations"]
         theta[...] = state.arrays["theta"]
         monitor.restore(state)
 

@@ -116,9 +116,9 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
         net.theta = intermediate_result.x  # which it is already, but for L-BFGS's, that are its own until the end
         history = intermediate_result.history
         run.append(history[-1])
-        if watched is not None and history[-1]["validation_accuracy"] >= max(history["validation_accuracy"]):
+        if watched is not None and history[-1]["validation_accuracy"] > max(history["validation_accuracy"][:-1], default=-1):
             run.save_model(net, {"epoch": len(history), **history[-1]}, "best.npz")
-        if options.save_every and len(history) % options.save_every == 0:
+        if options.save_every and (len(history) % options.save_every == 0 or len(history) == options.epochs):
             run.save_state(intermediate_result.snapshot())
             saved = time.monotonic()
         if not options.quiet:
@@ -399,7 +399,9 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     """The options, with the minimiser's own defaults filled in and those that don't go together refused."""
     options = parser.parse_args(arguments)
     if options.resume:
-        return _resumed(parser, options)
+        unsaid = object()
+        said = parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(vars(options), unsaid)))
+        return _resumed(parser, options, {name for name, value in vars(said).items() if value is not unsaid})
     defaults = DEFAULTS[options.optimizer]
     for name in dict.fromkeys(name for known in DEFAULTS.values() for name in known):
         if name not in defaults and getattr(options, name) is not None:
@@ -417,10 +419,10 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
 _ANEW = ("resume", "data", "save_every", "save_minutes", "no_plots", "quiet")
 
 
-def _resumed(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
-    """The options that the run to resume was started with."""
-    for name, value in vars(options).items():
-        if name not in _ANEW and value != parser.get_default(name):
+def _resumed(parser: argparse.ArgumentParser, options: argparse.Namespace, said: set[str]) -> argparse.Namespace:
+    """The options that the run to resume was started with, but for those that were said anew."""
+    for name in vars(options):
+        if name in said and name not in _ANEW:
             parser.error(f"argument --{name.replace('_', '-')}: --resume goes on with the run's own options")
     try:
         recorded = read_configuration(options.resume)["options"]
@@ -431,9 +433,14 @@ def _resumed(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
         parser.error(f"argument --resume: {options.resume}: its options lack {', '.join(sorted(known - set(recorded)))}")
     settings = {name: recorded[name] for name in known}
     for name in ("data", "save_every", "save_minutes"):
-        settings[name] = getattr(options, name)
-        if settings[name] == parser.get_default(name):
-            settings[name] = recorded.get(name, settings[name])
+        settings[name] = getattr(options, name) if name in said else recorded.get(name, getattr(options, name))
+    try:  # what is not checked where it is used
+        check_name("optimizer", settings["optimizer"], DEFAULTS)
+        check_integer("save_every", settings["save_every"], at_least=0)
+        if settings["save_minutes"] is not None:
+            check_number("save_minutes", settings["save_minutes"], above=0)
+    except (ValueError, TypeError) as error:
+        parser.error(f"argument --resume: {options.resume / 'config.json'}: {error}")
     return argparse.Namespace(**{**vars(options), **settings})
 
 

@@ -262,7 +262,6 @@ def test_a_users_own_objective_over_rows(rule, tmp_path):
     same(minimise(LeastSquares(), np.ones(3), **settings, state=through_a_file(state, tmp_path)), whole)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 @pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
 def test_generators_as_seeds(kind, tmp_path):
     def generator(seed):
@@ -406,7 +405,6 @@ def test_a_state_with_numbers_that_are_not_finite_comes_back_the_same(tmp_path):
     assert back.facts == {name: value for name, value in facts.items() if name != "nan"}
 
 
-@pytest.mark.xfail(reason="not handled yet")
 def test_validation_figures_of_numpys_own_types_can_be_saved(tmp_path):
     class Validation:
         def evaluate(self, theta):
@@ -500,7 +498,6 @@ def refuses(minimise, options, state, kind=ValueError):
     return str(caught.value)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 @pytest.mark.parametrize("rule", [*RULES, "lbfgs"])
 def test_states_of_another_minimiser_or_rule_are_refused(rule):
     minimise, options = RULES.get(rule, (mlp.lbfgs, {}))
@@ -534,7 +531,6 @@ def test_what_is_no_state_is_refused(rule, state):
     assert "but it must be None or a State" in refuses(minimise, options, state, TypeError)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 @pytest.mark.parametrize("rule", [*RULES, "lbfgs"])
 @pytest.mark.parametrize("missing", ["history", "calm", "best", "seconds"])
 def test_states_that_lack_a_fact_are_refused(rule, missing):
@@ -546,7 +542,6 @@ def test_states_that_lack_a_fact_are_refused(rule, missing):
     refuses(minimise, options, state)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 def test_a_state_whose_best_parameters_are_gone_is_refused():
     net, objective = problem()
     state = stopped(mlp.sgd, objective, net.theta, after=9, **SETTINGS, validation=strangers(), patience=2)
@@ -554,14 +549,12 @@ def test_a_state_whose_best_parameters_are_gone_is_refused():
     refuses(mlp.sgd, {}, state)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 def test_a_state_whose_generator_is_of_another_kind_is_refused():
     net, objective = problem()
     state = stopped(mlp.sgd, objective, net.theta, after=9, **{**SETTINGS, "seed": np.random.Generator(np.random.MT19937(0))})
     refuses(mlp.sgd, {}, state)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 def test_a_state_with_nan_in_it_is_refused():
     net, objective = problem()
     state = stopped(mlp.sgd, objective, net.theta, after=9, **SETTINGS)
@@ -683,7 +676,6 @@ def test_a_step_calls_back_whatever_can_be_called():
     same(mlp.sgd(objective, net.theta, **SETTINGS, callback=max, each_step=type), whole)
 
 
-@pytest.mark.xfail(reason="not handled yet")
 @pytest.mark.parametrize("minimise", [mlp.sgd, mlp.adam, mlp.lbfgs])
 def test_each_step_must_be_callable(minimise):
     net, objective = problem()
