@@ -18,10 +18,9 @@ the epoch ends), state.npz (where it stands), best.npz (the model that did best 
 import csv
 import io
 import json
-import math
 import os
+import re
 import sys
-import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -177,7 +176,7 @@ def load_state(path: str | os.PathLike[str]) -> State:
     if not isinstance(history, list) or not all(isinstance(r, dict) and r and r.keys() == history[0].keys() for r in history):
         raise ValueError(f"{path}: not a state: its history is no list of records")
     for name, vector in arrays.items():
-        if vector.shape != arrays["theta"].shape or vector.ndim != 1 or vector.dtype.name not in DTYPES:
+        if vector.shape != arrays["theta"].shape or vector.dtype.name not in DTYPES:
             raise ValueError(f"{path}: not a state: its {name} is {vector.dtype} of shape {vector.shape}, and not as theta")
     return State(header["minimiser"], arrays, header["facts"])
 
@@ -210,10 +209,12 @@ def _read_members(stream: IO[bytes], size: int) -> dict[str, Array]:
         stream.seek(size - 22)
         if stream.read(4) != b"PK\5\6":  # the archive's last record, of 22 bytes
             raise ValueError("more follows the end of its archive")
+        if min(member.header_offset for member in archive.infolist()):
+            raise ValueError("more stands before its archive")
         members = {}
         for member in archive.infolist():
             limit = _HEADER_LIMIT + 128 if member.filename == "header.npy" else size  # 128: the array's own header
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+            if member.compress_type != zipfile.ZIP_STORED or max(member.file_size, member.compress_size) > size:
                 raise ValueError(f"{member.filename} is compressed or larger than the file")
             if member.file_size > limit:
                 raise ValueError(f"{member.filename} has {member.file_size:,} bytes, more than the {limit:,} allowed")
@@ -226,17 +227,24 @@ def _read_members(stream: IO[bytes], size: int) -> dict[str, Array]:
 
 
 def _array(content: bytes) -> Array:
-    """The array in a .npy file, whose own header is checked against the bytes that follow it."""
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("it is no .npy file of version 1.0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of headers that aren't quite numpy's
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    left = len(content) - stream.tell()
-    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != left:
-        raise ValueError(f"it promises {dtype} of shape {shape}, but {left:,} bytes follow")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+    """The vector in a .npy file, whose own header must be as numpy writes it and is checked against the bytes that follow."""
+    start = 10 + int.from_bytes(content[8:10], "little")
+    header = _VECTOR.fullmatch(content[10:start])
+    if not content.startswith(b"\x93NUMPY\x01\x00") or header is None:
+        raise ValueError(
+            f"its header is {content[10:start][:100].strip()!r}, but it must be that of a vector of uint8, float32 or float64 "
+            "in .npy's version 1.0"
+        )
+    dtype, size = np.dtype(header["dtype"].decode()), int(header["size"])
+    if size * dtype.itemsize != len(content) - start:
+        raise ValueError(f"it promises {size:,} numbers of {dtype}, but {len(content) - start:,} bytes follow")
+    return np.frombuffer(content, dtype, offset=start)
+
+
+#: A .npy header of a vector of unsigned bytes or of floating-point numbers.
+_VECTOR = re.compile(
+    rb"\{'descr': '(?P<dtype>\|u1|[<>]f[48])', 'fortran_order': False, 'shape': \((?P<size>[0-9]{1,19}),\), \} *\n"
+)
 
 
 def _read_model(path: Path) -> tuple[dict[str, Any], Array]:
@@ -252,11 +260,8 @@ def _read_model(path: Path) -> tuple[dict[str, Any], Array]:
     ):
         raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
     theta = vectors["theta"]
-    if theta.dtype.name != header["dtype"] or theta.ndim != 1:
-        raise ValueError(
-            f"{path}: holds parameters of {theta.dtype} in shape {theta.shape}, "
-            f"but its header says {header['dtype']}, and they must be one vector"
-        )
+    if theta.dtype.name != header["dtype"]:
+        raise ValueError(f"{path}: holds parameters of {theta.dtype}, but its header says {header['dtype']}")
     return header, theta
 
 

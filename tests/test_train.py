@@ -224,3 +224,19 @@ def test_the_default_run_reaches_98_percent_for_five_seeds(tmp_path, capsys, see
     assert train.main(["--seed", str(seed), "--out", str(tmp_path / "run"), "--quiet"]) == 0
     accuracy = float(capsys.readouterr().out.removeprefix("Test accuracy: ").split(" ")[0])
     assert accuracy >= 98.0
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("options", ["--epochs 2", "--epochs 2 --optimizer adam", "--epochs 8 --optimizer lbfgs"])
+def test_the_same_seed_gives_the_same_bits_twice(options, threads, small, tmp_path):
+    models = []
+    for out in (tmp_path / "first", tmp_path / "second"):
+        words = f"--hidden 64 {options} --validation 200 --no-plots --quiet".split()
+        subprocess.run(
+            [sys.executable, "-m", "mlp.train", *words, "--data", str(small), "--out", str(out)],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+            check=True,
+            capture_output=True,
+        )
+        models.append((out / "model.npz").read_bytes())
+    assert models[0] == models[1]
