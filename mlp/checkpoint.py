@@ -9,7 +9,7 @@ A model file is a NumPy .npz archive (a zip of .npy arrays) with two members and
 A state file, which a stopped run goes on from, is the same with another header and more vectors (see `State`):
 
     header.npy   {"format": "mlp-state", "version": 1, "minimiser": "sgd", "facts": {…}}
-    theta.npy, safe.npy, velocity.npy, m.npy, v.npy, best.npy     those of them that the minimiser has
+    theta.npy, safe.npy, velocity.npy, m.npy, v.npy, best.npy, average.npy     those of them that the minimiser has
 
 A run's directory holds config.json (everything that decides how the run goes), metrics.csv (a line an epoch, written as
 the epoch ends), state.npz (where it stands), best.npz (the model that did best on the validation set) and model.npz.
@@ -39,7 +39,7 @@ from mlp.optimizers import State
 FORMAT, STATE_FORMAT, VERSION = "mlp-model", "mlp-state", 1
 
 _NAMES = {FORMAT: "a model", STATE_FORMAT: "a state"}
-_MEMBERS = {f"{name}.npy" for name in ("header", "theta", "safe", "velocity", "m", "v", "best")}
+_MEMBERS = {f"{name}.npy" for name in ("header", "theta", "safe", "velocity", "m", "v", "best", "average")}
 _HEADER_LIMIT = 1 << 24
 
 

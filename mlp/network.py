@@ -7,6 +7,12 @@ Notation is the lecture's, with rows as examples (n of them), ℓ = 1 … L laye
     ∂C/∂W^ℓ = (1/n) Δ^ℓᵀ A^{ℓ−1},  ∂C/∂b^ℓ = (1/n) Σ rows of Δ^ℓ                gradients
 
 (Nielsen, Neural Networks and Deep Learning, ch. 2, BP1 to BP4; there examples are columns and Δ is δ.)
+
+Dropout (Srivastava et al. 2014, inverted) puts a mask M^ℓ between layers ℓ and ℓ + 1, which is 0 with probability p and
+1/(1 − p) otherwise: layer ℓ + 1 sees A^ℓ ⊙ M^ℓ, and the error comes back through the same mask,
+
+    Z^{ℓ+1} = (A^ℓ ⊙ M^ℓ) W^{ℓ+1}ᵀ + b^{ℓ+1},  Δ^ℓ = (Δ^{ℓ+1} W^{ℓ+1}) ⊙ M^ℓ ⊙ σ′(Z^ℓ)
+    ∂C/∂W^ℓ = (1/n) Δ^ℓᵀ (A^{ℓ−1} ⊙ M^{ℓ−1})
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +37,8 @@ class Pass:
     """The arrays of one forward and backward pass over up to n examples, allocated once and used again and again.
 
     A[ℓ] (n, width of layer ℓ) with A[0] = X; Z[ℓ−1] and Delta[ℓ−1] (n, units of layer ℓ). Z shares A's memory in
-    hidden layers whose σ′ doesn't need it. ones is (n,).
+    hidden layers whose σ′ doesn't need it. ones is (n,). M[ℓ] is the dropout mask on A[ℓ], for ℓ < L, or None where nothing
+    is dropped, and D[ℓ] = A[ℓ] ⊙ M[ℓ] what layer ℓ + 1 sees: A[ℓ] itself where there is no mask.
     """
 
     def __init__(self, layers: Sequence[Dense], n: int, dtype: Any):
@@ -44,6 +51,20 @@ class Pass:
             for index, (layer, A) in enumerate(zip(layers, self.A[1:], strict=True))
         ]
         self.Delta = [np.empty((n, layer.units), dtype) for layer in layers]
+        self.M: list[Array | None] = [None for _ in layers]
+        self.D = self.A[:-1]
+
+    def drop(self, rates: Sequence[float], rng: np.random.Generator) -> None:
+        """Draw masks for these dropout rates, one for each layer's input."""
+        for l, (rate, A) in enumerate(zip(rates, self.A, strict=False)):  # noqa: E741
+            if rate:
+                M = self.M[l]
+                if M is None:
+                    M = self.M[l] = np.empty_like(A)
+                    self.D[l] = np.empty_like(A)
+                drawn = rng.integers(0, 1 << 64, -(-A.size // 4), dtype=np.uint64).view(np.uint16)[: A.size]
+                np.greater_equal(drawn.reshape(A.shape), min(round(65536 * rate), 65535), out=M)  # 0 or 1
+                M *= 1 / (1 - rate)
 
     def first(self, n: int) -> "Pass":
         """The same arrays' first n rows."""
@@ -54,6 +75,8 @@ class Pass:
         # what is one array here stays one object there: activations ask `out is Z`
         part.Z = [a if Z is A else Z[:n] for Z, A, a in zip(self.Z, self.A[1:], part.A[1:], strict=True)]
         part.Delta = [Delta[:n] for Delta in self.Delta]
+        part.M = [None if M is None else M[:n] for M in self.M]
+        part.D = [a if D is A else D[:n] for D, A, a in zip(self.D, self.A, part.A, strict=False)]
         return part
 
 
@@ -169,9 +192,11 @@ class MLP:
 
     def propagate_forward(self, batch: Pass, layers: int | None = None) -> None:
         """From A⁰, in batch.A[0], to A^L, in batch.A[-1]; or through so many of the layers only."""
-        for layer, A_below, Z, A in zip(self.layers[:layers], batch.A, batch.Z, batch.A[1:], strict=False):
-            layer.forward(A_below, out=Z)  # Z^ℓ = A^{ℓ−1} W^ℓᵀ + b^ℓ         (n, units)
-            layer.activation.value(Z, out=A)  # A^ℓ = σ(Z^ℓ)                  (n, units)
+        for l, layer in enumerate(self.layers[:layers]):  # noqa: E741
+            if (M := batch.M[l]) is not None:
+                np.multiply(batch.A[l], M, out=batch.D[l])  # A^{ℓ−1} ⊙ M^{ℓ−1}
+            layer.forward(batch.D[l], out=batch.Z[l])  # Z^ℓ = A^{ℓ−1} W^ℓᵀ + b^ℓ         (n, units)
+            layer.activation.value(batch.Z[l], out=batch.A[l + 1])  # A^ℓ = σ(Z^ℓ)        (n, units)
 
     def backward(
         self,
@@ -194,8 +219,10 @@ class MLP:
             if l > 0:
                 self.layers[l].propagate(batch.Delta[l], out=batch.Delta[l - 1])  # Δ^{ℓ+1} W^{ℓ+1}
             if into is not None:
-                into.layers[l].gradient(batch.Delta[l], batch.A[l], batch.ones, alpha, beta, decay)
+                into.layers[l].gradient(batch.Delta[l], batch.D[l], batch.ones, alpha, beta, decay)
             if l > 0:
+                if (M := batch.M[l]) is not None:
+                    batch.Delta[l - 1] *= M
                 if penalties and l - 1 in penalties:
                     batch.Delta[l - 1] += penalties[l - 1]
                 self.layers[l - 1].activation.backward(batch.Delta[l - 1], batch.Z[l - 1], batch.A[l])  # ⊙ σ′(Z^ℓ)

@@ -6,9 +6,14 @@
 It is a function of the parameter vector alone: calling it changes neither the network nor the vector. `_batches` gathers
 the examples, and `accumulate` runs both passes over them; the cost and gradient, and the step of gradient descent that
 never stores a gradient, are two ways of calling it.
+
+With distortions or dropout it is a function of one more thing, `noise`: a number that every random draw of a call is made
+from. The same noise gives the same distortions and masks, so that gradients can be checked and steps repeated; without
+any, images and units are left as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -19,6 +24,9 @@ from mlp.blas import Array, axpy, dot
 from mlp.checks import check_integer, check_number, shown
 from mlp.costs import holds_labels
 from mlp.network import CHUNK, MLP, Pass, check_input, copy_input
+
+#: What random draws are made from: a number of at least 0, or several.
+Noise = int | tuple[int, ...]
 
 
 class Evaluation(NamedTuple):
@@ -75,6 +83,12 @@ class Objective:
             logistic outputs and quadratic for others.
         weight_decay: λ, at least 0.
         sparsity: a `Sparsity` penalty on a hidden layer's mean activations, or None.
+        distort: what is done to inputs as batches are gathered, a function (X, rng) -> X of the same shape and dtype such as
+            a `Distortion`; or None. Drawn anew for each call with other noise.
+        dropout: for each layer, the probability that an input of it is dropped, from 0 to below 1: (0.2, 0.5) drops a fifth
+            of the network's inputs and half of the hidden units of a network with two layers. None: nothing is dropped.
+        max_norm: the largest norm that a unit's incoming weights may have, above 0, or None. It is no part of the cost:
+            `constrain` sees to it, which `sgd` and `adam` call after every step.
 
     Scratch memory is kept from call to call, so an objective serves one thread at a time.
 
@@ -83,7 +97,16 @@ class Objective:
     """
 
     def __init__(
-        self, net: MLP, X: Any, y: Any = None, cost: Any = None, weight_decay: float = 0.0, sparsity: Sparsity | None = None
+        self,
+        net: MLP,
+        X: Any,
+        y: Any = None,
+        cost: Any = None,
+        weight_decay: float = 0.0,
+        sparsity: Sparsity | None = None,
+        distort: Callable[[Array, np.random.Generator], Array] | None = None,
+        dropout: Sequence[float] | None = None,
+        max_norm: float | None = None,
     ):
         if not isinstance(net, MLP):
             raise TypeError(f"net: received {shown(net)}, but it must be an MLP")
@@ -114,8 +137,19 @@ class Objective:
                     f"sparsity: layer {sparsity.layer} is {name!r}, but mean activations must be those of 'logistic'"
                 )
         self.sparsity = sparsity
+        if distort is not None and not callable(distort):
+            raise TypeError(f"distort: received {shown(distort)}, but it must be None or a function (X, rng) -> X")
+        self.distort = distort
+        self.dropout = None if dropout is None else _check_dropout(dropout, len(net.layers))
+        self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, above=0)
+        #: The noise of calls that are given none: None, but for `with_noise`.
+        self.noise: Noise | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        """Fresh scratch memory."""
         self._windows: list[tuple[Array, MLP]] = []
-        self._passes: dict[int, Pass] = {}
+        self._passes: dict[bool, dict[int, Pass]] = {False: {}, True: {}}  # without masks, and with them
         self._step: Array | None = None
         self._taken = np.empty(0)
         self._staged = np.empty((0, self.X.shape[1]), self.X.dtype)
@@ -124,12 +158,27 @@ class Objective:
         """How many examples there are."""
         return len(self.X)
 
-    def __call__(self, theta: Array, rows: Any = None) -> tuple[float, Array]:
+    @property
+    def noisy(self) -> bool:
+        """Whether calls differ with their noise."""
+        return self.noise is None and (self.distort is not None or self.dropout is not None)
+
+    def with_noise(self, noise: Noise) -> Self:
+        """The same objective with these distortions and masks in every call: a function of θ and rows alone again, which
+        `check_gradient` can check and L-BFGS minimise."""
+        held = copy(self)
+        held.noise = _check_noise(noise)
+        held._clear()
+        return held
+
+    def __call__(self, theta: Array, rows: Any = None, noise: Noise | None = None) -> tuple[float, Array]:
         """The cost and its gradient at θ, over all examples or over the given rows of X.
 
         Args:
             theta: parameters (P,), of any real dtype; they are converted to the network's, in which all arithmetic is done.
             rows: indices (integers, repeats allowed) or a slice. None: all examples.
+            noise: what distortions and dropout masks are drawn from, where the objective has them: an integer of at least
+                0, or a tuple of several. None: nothing is distorted or dropped (but see `with_noise`).
 
         Returns:
             C as a float and ∂C/∂θ, a new vector (P,) of float64 whatever the network's dtype: SciPy's minimisers go on
@@ -138,10 +187,11 @@ class Objective:
         own = self._check_theta(theta)
         gradient = np.empty_like(own)
         with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
-            cost = self.accumulate(own, self._check_rows(rows), gradient, 1.0, 0.0) + self.penalty(own)
+            drawn = None if noise is None else _check_noise(noise)
+            cost = self.accumulate(own, self._check_rows(rows), gradient, 1.0, 0.0, drawn) + self.penalty(own)
         return cost, gradient.astype(np.float64, copy=False)
 
-    def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float) -> float:
+    def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float, noise: Noise | None = None) -> float:
         """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the cost without weight decay.
 
         With `out` a velocity, that is the step of descent with momentum; with `out` theta itself, α = −η and β = 1 it is
@@ -154,15 +204,16 @@ class Objective:
         if out is theta and n > CHUNK:  # the first chunk's step must not move θ under the second
             if self._step is None:
                 self._step = np.empty_like(theta)
-            cost = self.accumulate(theta, rows, self._step, alpha, 0.0)
+            cost = self.accumulate(theta, rows, self._step, alpha, 0.0, noise)
             out *= beta
             out += self._step
             return cost
         net, into = self._network_at(theta), self._network_at(out)
         decay = alpha * self.weight_decay
-        sparse, penalties = self._sparsity(net, rows, n)
+        noise = self.noise if noise is None else noise
+        sparse, penalties = self._sparsity(net, rows, n, noise)
         total = 0.0
-        for batch, Y in self._batches(rows, n):
+        for batch, Y in self._batches(rows, n, noise):
             net.propagate_forward(batch)
             total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
             self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
@@ -173,7 +224,7 @@ class Objective:
                 axpy(decay, layer.W.ravel(), target.W.ravel())
         return total / n + sparse
 
-    def _sparsity(self, net: MLP, rows: Any, n: int) -> tuple[float, dict[int, Array]]:
+    def _sparsity(self, net: MLP, rows: Any, n: int, noise: Noise | None) -> tuple[float, dict[int, Array]]:
         """The sparsity penalty over those rows, and what it adds to each example's error, by layer.
 
         The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
@@ -182,7 +233,7 @@ class Objective:
             return 0.0, {}
         number = self.sparsity.layer + 1
         mean = np.zeros(net.sizes[number])
-        for batch, _ in self._batches(rows, n):
+        for batch, _ in self._batches(rows, n, noise):
             net.propagate_forward(batch, number)
             mean += batch.A[number].sum(axis=0)
         tiny = np.finfo(net.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
@@ -196,17 +247,29 @@ class Objective:
         layers = self._network_at(self._check_theta(theta)).layers
         return 0.5 * self.weight_decay * sum(dot(W, W) for W in (layer.W.ravel() for layer in layers))
 
+    def constrain(self, theta: Array) -> None:
+        """Scale down, in place, each row of a W at θ (P,), in the network's dtype, whose norm is above `max_norm`."""
+        if self.max_norm is None:
+            return
+        for layer in self._network_at(theta).layers:
+            norms = np.sqrt(np.einsum("uf,uf->u", layer.W, layer.W))
+            beyond = np.flatnonzero(norms > self.max_norm)
+            layer.W[beyond] *= (self.max_norm / norms[beyond])[:, None]
+
     def evaluate(self, theta: Array) -> Evaluation:
-        """The cost (penalty included) and the accuracy at θ over all examples, without a gradient."""
+        """The cost (penalty included) and the accuracy at θ over all examples, without a gradient.
+
+        This is the network as it is used: nothing is distorted or dropped.
+        """
         own = self._check_theta(theta)
         net = self._network_at(own)
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"):
-            for batch, Y in self._batches(None, len(self)):
+            for batch, Y in self._batches(None, len(self), None):
                 net.propagate_forward(batch)
                 total += self.cost.value(batch.Z[-1], batch.A[-1], Y, scratch=batch.Delta[-1])
                 right += self._right(batch.A[-1], Y)
-            cost = total / len(self) + self._sparsity(net, None, len(self))[0] + self.penalty(own)
+            cost = total / len(self) + self._sparsity(net, None, len(self), None)[0] + self.penalty(own)
         return Evaluation(cost, right / len(self) if self._classifies else None)
 
     def input_gradient(self, theta: Array, rows: Any = None) -> Array:
@@ -228,8 +291,8 @@ class Objective:
         errors = [np.empty((n, layer.units), net.dtype) for layer in net.layers]
         done = 0
         with np.errstate(all="ignore"):
-            penalties = self._sparsity(net, rows, n)[1]
-            for batch, Y in self._batches(rows, n):
+            penalties = self._sparsity(net, rows, n, self.noise)[1]
+            for batch, Y in self._batches(rows, n, self.noise):
                 net.propagate_forward(batch)
                 self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
                 net.backward(batch, None, 0.0, 0.0, penalties=penalties)
@@ -251,7 +314,10 @@ class Objective:
 
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
-        return type(self)(self.net.astype(dtype), self.X, self.Y, self.cost, self.weight_decay, self.sparsity)
+        settings = self.cost, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm
+        other = type(self)(self.net.astype(dtype), self.X, self.Y, *settings)
+        other.noise = self.noise
+        return other
 
     def name_of(self, component: int) -> str:
         """Which parameter a component of θ is: "layers[0].W[3, 17]"."""
@@ -259,49 +325,66 @@ class Objective:
 
     # Gathering batches
 
-    def _batches(self, rows: Any, n: int) -> Iterator[tuple[Pass, Array]]:
-        """The n rows (all, when None), gathered chunk by chunk into the same buffers: (pass with A⁰ filled, targets)."""
+    def _batches(self, rows: Any, n: int, noise: Noise | None) -> Iterator[tuple[Pass, Array]]:
+        """The n rows (all, when None), gathered chunk by chunk into the same buffers: (pass with A⁰ filled, targets).
+
+        Given noise, the inputs are distorted and the passes have masks.
+        """
+        drawn = noise is not None and (self.distort is not None or self.dropout is not None)
+        rng = np.random.Generator(np.random.SFC64(noise)) if drawn else None
         for start in range(0, n, CHUNK):
             stop = min(start + CHUNK, n)
-            batch = self._pass(stop - start)
-            if rows is None:
-                copy_input(self.X[start:stop], out=batch.A[0])
-                Y = batch.A[0] if self.Y is None else self.Y[start:stop]
-            else:
-                chosen = rows[start:stop]
-                self._gather(chosen, out=batch.A[0])
-                Y = batch.A[0] if self.Y is None else self._targets(chosen)
-            yield batch, Y
+            chosen = slice(start, stop) if rows is None else rows[start:stop]
+            batch = self._pass(stop - start, masked=rng is not None and self.dropout is not None)
+            self._gather(chosen, rng, out=batch.A[0])
+            if rng is not None and self.dropout is not None:
+                batch.drop(self.dropout, rng)
+            yield batch, batch.A[0] if self.Y is None else self._targets(chosen)
 
-    def _gather(self, rows: Array, out: Array) -> None:
-        """out ← those rows of X, scaled where they are pixels. (mode="clip" spares numpy a buffered copy.)"""
-        if self.X.dtype == out.dtype:
-            self.X.take(rows, 0, out, "clip")
-            return
-        if len(self._staged) < len(rows):
-            self._staged = np.empty((len(rows), self.X.shape[1]), self.X.dtype)
-        staged = self._staged[: len(rows)]
-        self.X.take(rows, 0, staged, "clip")
-        copy_input(staged, out=out)
+    def _gather(self, rows: Any, rng: np.random.Generator | None, out: Array) -> None:
+        """out ← those rows of X, distorted if there is a generator, and scaled where they are pixels."""
+        if rng is not None and self.distort is not None:
+            given = self.X[rows]
+            distorted = self.distort(given, rng)
+            if np.shape(distorted) != given.shape or distorted.dtype != given.dtype:
+                raise ValueError(
+                    f"distort: returned {shown(distorted)}, but it must return what it was given, {given.dtype} of "
+                    f"{given.shape}"
+                )
+            copy_input(distorted, out=out)
+        elif isinstance(rows, slice):
+            copy_input(self.X[rows], out=out)
+        elif self.X.dtype == out.dtype:
+            self.X.take(rows, 0, out, "clip")  # mode="clip" spares numpy a buffered copy
+        else:
+            if len(self._staged) < len(rows):
+                self._staged = np.empty((len(rows), self.X.shape[1]), self.X.dtype)
+            staged = self._staged[: len(rows)]
+            self.X.take(rows, 0, staged, "clip")
+            copy_input(staged, out=out)
 
-    def _targets(self, rows: Array) -> Array:
+    def _targets(self, rows: Any) -> Array:
         """Those rows of Y, in the same room each time."""
         assert self.Y is not None
+        if isinstance(rows, slice):
+            return self.Y[rows]
         if len(self._taken) < len(rows):
             self._taken = np.empty((len(rows), *self.Y.shape[1:]), self.Y.dtype)
         taken = self._taken[: len(rows)]
         self.Y.take(rows, 0, taken, "clip")
         return taken
 
-    def _pass(self, n: int) -> Pass:
+    def _pass(self, n: int, masked: bool) -> Pass:
         """Buffers for n examples: made once, and as views of the largest made so far."""
-        if n not in self._passes:
-            largest = self._passes[max(self._passes)] if self._passes else None
+        passes = self._passes[masked]
+        if n not in passes:
+            largest = passes[max(passes)] if passes else None
             if largest is None or largest.n < n:
-                self._passes = {n: Pass(self.net.layers, n, self.net.dtype)}
+                passes.clear()
+                passes[n] = Pass(self.net.layers, n, self.net.dtype)
             else:
-                self._passes[n] = largest.first(n)
-        return self._passes[n]
+                passes[n] = largest.first(n)
+        return passes[n]
 
     def _network_at(self, vector: Array) -> MLP:
         """The network with its windows on that vector; the last two are remembered, for θ and what is added up."""
@@ -378,6 +461,26 @@ def _check_targets(targets: Any, n: int, net: MLP, cost: costs.Cost) -> Array:
         Y: Array = y.reshape(n, outputs).astype(net.dtype)
     _check_numbers("y", Y, cost)
     return Y
+
+
+def _check_dropout(given: Any, layers: int) -> tuple[float, ...] | None:
+    """Dropout rates, one for each layer; None where nothing is dropped."""
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        raise TypeError(f"dropout: received {shown(given)}, but it must be {layers} probabilities, one for each layer's input")
+    if len(given) != layers:
+        raise ValueError(
+            f"dropout: received {len(given)} probabilities, but it must be {layers}, one for each layer's input, the "
+            "network's own first"
+        )
+    rates = tuple(check_number(f"dropout[{l}]", rate, at_least=0, below=1) for l, rate in enumerate(given))  # noqa: E741
+    return rates if any(rates) else None
+
+
+def _check_noise(noise: Any) -> Noise:
+    """Noise that a generator can be made from."""
+    if isinstance(noise, tuple) and noise:
+        return tuple(check_integer("noise", part, at_least=0) for part in noise)
+    return check_integer("noise", noise, at_least=0)
 
 
 def _check_numbers(name: str, Y: Array, cost: costs.Cost) -> None:

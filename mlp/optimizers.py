@@ -2,8 +2,9 @@
 
 An objective is called as `objective(theta, rows) -> (cost, gradient)`, and `len(objective)` says over how many examples
 rows range; without a length it is a plain function `objective(theta)`, for full-batch descent. Where it offers
-`accumulate`, as `mlp.Objective` does, descent steps are taken through that (see there). A validation set is anything
-with `evaluate(theta) -> (cost, accuracy or None)`, again such as an `mlp.Objective`.
+`accumulate`, as `mlp.Objective` does, descent steps are taken through that (see there); where it is `noisy`, each of them
+with noise of its own, drawn from the run's generator; and where it offers `constrain`, θ is put through that after each. A
+validation set is anything with `evaluate(theta) -> (cost, accuracy or None)`, again such as an `mlp.Objective`.
 
 Read the update rules first (`_Descent` to `_Adam`), then `_descend`, the one loop that runs them, and `_Monitor`, which
 keeps the history and decides when to stop for all three minimisers. All return `scipy.optimize.OptimizeResult`:
@@ -52,7 +53,8 @@ class State:
 
     Attributes:
         minimiser: "sgd", "adam" or "lbfgs".
-        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"), "best" where patience keeps it, "safe".
+        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"), "safe", and "best" and "average" where patience
+            and average keep them.
         facts: everything else, as JSON can hold it: position, random state, history.
     """
 
@@ -84,8 +86,8 @@ class _Descent:
     def __init__(self, objective: Any):
         self.objective = objective
 
-    def step(self, theta: Array, rows: Any, rate: float) -> float:
-        cost: float = self.objective.accumulate(theta, rows, theta, -rate, 1.0)
+    def step(self, theta: Array, rows: Any, rate: float, *noise: Any) -> float:
+        cost: float = self.objective.accumulate(theta, rows, theta, -rate, 1.0, *noise)
         return cost
 
 
@@ -99,8 +101,8 @@ class _Momentum(_Descent):
         self.momentum = momentum
         self.velocity = np.zeros_like(theta)
 
-    def step(self, theta: Array, rows: Any, rate: float) -> float:
-        cost: float = self.objective.accumulate(theta, rows, self.velocity, -rate, self.momentum)
+    def step(self, theta: Array, rows: Any, rate: float, *noise: Any) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.velocity, -rate, self.momentum, *noise)
         axpy(1.0, self.velocity, theta)
         return cost
 
@@ -112,8 +114,8 @@ class _Nesterov(_Momentum):
         super().__init__(objective, theta, momentum)
         self.descent = np.empty_like(theta)
 
-    def step(self, theta: Array, rows: Any, rate: float) -> float:
-        cost: float = self.objective.accumulate(theta, rows, self.descent, -rate, 0.0)
+    def step(self, theta: Array, rows: Any, rate: float, *noise: Any) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.descent, -rate, 0.0, *noise)
         self.velocity *= self.momentum
         self.velocity += self.descent
         theta += self.descent
@@ -141,8 +143,8 @@ class _Adam(_Descent):
             tuple(vector[start : start + self.BLOCK] for vector in (self.gradient, self.m, self.v)) for start in starts
         ]
 
-    def step(self, theta: Array, rows: Any, rate: float) -> float:
-        cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0)
+    def step(self, theta: Array, rows: Any, rate: float, *noise: Any) -> float:
+        cost: float = self.objective.accumulate(theta, rows, self.gradient, 1.0, 0.0, *noise)
         t = self.steps + 1
         # θ − η m̂/(√v̂ + ε) with numerator and denominator divided by √((1 − β₂)/(1 − β₂ᵗ)), in terms of what is kept
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
@@ -363,6 +365,7 @@ def _descend(
     batch_size: int | None,
     epochs: int,
     seed: int | np.random.Generator | None,
+    average: int,
     monitor: _Monitor,
     state: State | None,
     each_step: Callable[[Callable[[], State]], Any] | None,
@@ -373,6 +376,7 @@ def _descend(
     objective, given = _unwrap(minimiser, objective, theta, scipy)
     check_number("learning_rate", learning_rate, above=0)
     check_integer("epochs", epochs, at_least=0)
+    check_integer("average", average, at_least=0)
     factor = get_schedule(schedule, epochs)
     n = len(objective) if hasattr(objective, "__len__") else None
     if batch_size is not None:
@@ -393,12 +397,16 @@ def _descend(
             f"theta: received {given[~np.isfinite(theta)][0]:g}, but every parameter must be finite in {theta.dtype}"
         )
     update = rule(objective, theta)
+    noisy, constrain = getattr(objective, "noisy", False), getattr(objective, "constrain", None)
     # The last parameters known to have a finite cost, and after how many epochs they were met; and those of the last
     # epoch's end, whose cost the next step will tell
     safe, proven, latest = theta.copy(), 0, theta.copy()
     # Where the run stands: epochs done; and in the current one its generator, batches done, their cost and examples
     epoch, order, done, total, seen = 0, _order(rng), 0, 0.0, 0
+    averaged = 0  # over how many steps the parameters have been averaged
     vectors = {"theta": theta, "safe": safe, **{name: getattr(update, name) for name in update.kept}}
+    if average:
+        vectors["average"] = np.zeros_like(theta)
     if state is not None:
         facts = _check_state(state, minimiser.__name__, vectors, _POSITION)
         try:
@@ -409,13 +417,13 @@ def _descend(
         for name, vector in vectors.items():
             vector[...] = state.arrays[name]
         epoch, order, done, total, seen = (facts[name] for name in ("epoch", "order", "done", "total", "seen"))
-        update.steps, proven = facts["steps"], facts["proven"]
+        update.steps, proven, averaged = facts["steps"], facts["proven"], facts["averaged"]
         latest[...] = theta
         monitor.restore(state)
 
     def snapshot() -> State:
         position = {"epoch": epoch, "order": order, "done": done, "total": total, "seen": seen}
-        return monitor.state(minimiser.__name__, vectors, **position, steps=update.steps, proven=proven)
+        return monitor.state(minimiser.__name__, vectors, **position, steps=update.steps, proven=proven, averaged=averaged)
 
     message, status, success = f"ran all {_count(epochs, 'epoch')}", CONVERGED, True
     try:
@@ -423,15 +431,22 @@ def _descend(
         with np.errstate(all="ignore"):  # what overflows shows in the cost, which is looked at after every step
             while epoch < epochs:
                 rate = learning_rate * _check_factor(factor(epoch), epoch)
+                key = int(rng.integers(1 << 63)) if noisy else 0
                 drawn = [None] if batch_size is None else batches(n or 0, batch_size, rng)
                 for rows in islice(drawn, done, None):
                     count = (n or 1) if rows is None else len(rows)
-                    total += update.step(theta, rows, rate) * count
+                    total += update.step(theta, rows, rate, *([(key, done)] if noisy else [])) * count
                     seen += count
                     done += 1
                     update.steps += 1
                     if not math.isfinite(total):
                         raise _Diverged(f"the cost became {total:g} in epoch {epoch + 1}, step {update.steps:,}")
+                    if constrain is not None:
+                        constrain(theta)
+                    if epoch >= epochs - average:
+                        averaged += 1
+                        scale(1 - 1 / averaged, vectors["average"])
+                        axpy(1 / averaged, theta, vectors["average"])
                     if done == 1:
                         safe[...], proven = latest, epoch
                     if each_step is not None:
@@ -443,12 +458,12 @@ def _descend(
                     raise _Diverged(f"what steps depend on overflowed in epoch {epoch + 1}, by step {update.steps:,}")
                 latest[...] = theta
                 epoch, order, done, total, seen = epoch + 1, _order(rng), 0, 0.0, 0
-                monitor.record(theta, cost, snapshot, learning_rate=rate)
+                monitor.record(vectors["average"] if averaged else theta, cost, snapshot, learning_rate=rate)
         if monitor.tol is not None:
             message = f"not converged: {message} without the cost settling to within tol={monitor.tol:g}"
             status, success = LIMIT, False
     except _Diverged as reason:
-        theta[...] = safe
+        theta[...], averaged = safe, 0
         kept = f"of the end of epoch {proven}" if proven else "from before the first step"
         if monitor.best is not None:
             kept = "that did best"
@@ -459,6 +474,9 @@ def _descend(
         status, success = DIVERGED, False
     except _Stop as reason:
         message, status, success = str(reason), reason.status, reason.status == CONVERGED
+    if averaged:
+        theta[...] = vectors["average"]
+        message += f"; averaged the parameters over the last {_count(averaged, 'step')}"
     chosen = proven if status == DIVERGED else len(monitor.history)
     result = monitor.finish(theta, message, status, success, chosen, nfev=update.steps)
     if theta is not given:
@@ -494,7 +512,16 @@ def _order(rng: np.random.Generator) -> dict[str, Any]:
 
 #: The facts of a state and their kinds: of all minimisers, and of sgd and adam.
 _KNOWN = {"history": list, "calm": int, "best": list | None, "seconds": int | float}
-_POSITION = {"epoch": int, "order": dict, "done": int, "total": int | float, "seen": int, "steps": int, "proven": int}
+_POSITION = {
+    "epoch": int,
+    "order": dict,
+    "done": int,
+    "total": int | float,
+    "seen": int,
+    "steps": int,
+    "proven": int,
+    "averaged": int,
+}
 
 
 def _check_state(state: Any, minimiser: str, vectors: dict[str, Array], kinds: dict[str, Any]) -> dict[str, Any]:
@@ -606,6 +633,7 @@ def sgd(
     batch_size: int | None = 128,
     epochs: int = 10,
     seed: int | np.random.Generator | None = 0,
+    average: int = 0,
     validation: Any = None,
     patience: int | None = None,
     tol: float | None = None,
@@ -634,14 +662,17 @@ def sgd(
         nesterov: whether the momentum is Nesterov's.
         batch_size: examples a step: 1 is stochastic descent, None full-batch. The last, shorter batch is used too.
         epochs: how many times to go through all examples, in a new random order each time.
-        seed: of the order: an integer, a Generator, or None for a different order each time.
+        seed: of the order, and of the objective's distortions and dropout: an integer, a Generator, or None for another
+            each time.
+        average: over so many of the last epochs, average the parameters (all steps'; Polyak and Juditsky 1992): the average
+            is what is evaluated after those epochs, and returned. 0: none.
         validation: what to evaluate after each epoch: an `Objective` over the validation set.
         patience: stop after so many epochs without a better validation accuracy (cost, for regression); with it, the
             best parameters are restored at the end.
         tol: stop once the cost changes by less than this, tol_epochs epochs running.
         callback: called after each epoch, in SciPy's way: `callback(intermediate_result)` gets an OptimizeResult with
-            x (live: copy it), fun, nit, history, and snapshot, which returns the run's `State`; a callback with another
-            parameter gets θ; StopIteration ends the run.
+            x (live: copy it; the average, where there is one), fun, nit, history, and snapshot, which returns the run's
+            `State`; a callback with another parameter gets θ; StopIteration ends the run.
         state: where to go on from: a `State` of a run with the same settings. θ is overwritten with the state's.
         each_step: called after every step with a function that returns the run's `State`; StopIteration ends the run.
 
@@ -669,6 +700,7 @@ def sgd(
         batch_size=batch_size,
         epochs=epochs,
         seed=seed,
+        average=average,
         monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
         state=state,
         each_step=each_step,
@@ -688,6 +720,7 @@ def adam(
     batch_size: int | None = 128,
     epochs: int = 10,
     seed: int | np.random.Generator | None = 0,
+    average: int = 0,
     validation: Any = None,
     patience: int | None = None,
     tol: float | None = None,
@@ -717,6 +750,7 @@ def adam(
         batch_size=batch_size,
         epochs=epochs,
         seed=seed,
+        average=average,
         monitor=_Monitor("epoch", validation, patience, tol, tol_epochs, callback),
         state=state,
         each_step=each_step,
@@ -762,6 +796,11 @@ def lbfgs(
     """
     _check_callable("each_step", each_step)
     objective, given = _unwrap(lbfgs, objective, theta, scipy)
+    if getattr(objective, "noisy", False) or getattr(objective, "max_norm", None) is not None:
+        raise ValueError(
+            "objective: has distortions, dropout or max_norm, which need steps over mini-batches: use sgd or adam (or hold the "
+            "random draws: objective.with_noise(0))"
+        )
     check_integer("maxiter", maxiter, at_least=0)
     check_integer("memory", memory, at_least=1)
     check_number("gtol", gtol, at_least=0)

@@ -1,0 +1,60 @@
+"""`Committee`: several trained networks that answer together, by the mean of their outputs.
+
+Networks that differ in their start or in the distortions they were trained on make different mistakes, of which the mean
+of their outputs makes fewer than most of them (Meier, Ciresan, Gambardella and Schmidhuber 2011).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mlp.activations import Activation
+from mlp.blas import Array
+from mlp.checks import shown
+from mlp.network import MLP, labels_from
+
+
+class Committee:
+    """Networks with the same inputs, outputs and output activation; `forward` and `predict` are as a network's own.
+
+    >>> committee = Committee([mlp.load(path) for path in paths])                    # doctest: +SKIP
+    >>> labels = committee.predict(test.X)                                           # doctest: +SKIP
+    """
+
+    def __init__(self, members: Iterable[MLP]):
+        self.members = list(members)
+        if not self.members:
+            raise ValueError("members: received none, but a committee needs one network at least")
+        for number, net in enumerate(self.members):
+            if not isinstance(net, MLP):
+                raise TypeError(f"members: number {number} is {shown(net)}, but each must be an MLP")
+            given, first = ((of.sizes[0], of.sizes[-1], of.output.name) for of in (net, self.members[0]))
+            if given != first:
+                raise ValueError(
+                    f"members: number {number} has {given[0]} inputs and {given[1]} {given[2]} outputs, but all must be as the "
+                    f"first: {first[0]} and {first[1]} {first[2]}"
+                )
+
+    @property
+    def layers(self) -> list[Any]:
+        """The first member's layers, whose last is like every member's."""
+        return self.members[0].layers
+
+    @property
+    def output(self) -> Activation:
+        """The members' output activation."""
+        return self.members[0].output
+
+    def forward(self, X: Any) -> Array:
+        """The mean of the members' outputs, (n, units), for X (n, features), which is taken as in `MLP.forward`."""
+        outputs: Array = np.mean([net.forward(X) for net in self.members], axis=0)
+        return outputs
+
+    def predict(self, X: Any) -> Array:
+        """Class labels, (n,), by the mean of the outputs; of other outputs than softmax and logistic, that mean itself."""
+        outputs = self.forward(X)
+        return labels_from(outputs) if self.output.name in ("softmax", "logistic") else outputs
+
+    def __repr__(self) -> str:
+        return f"Committee({self.members!r})"
