@@ -21,6 +21,7 @@ SCRIPTS = [
         "--examples 500 --iterations 20",
         r"iteration   20: cost 0\.\d+\n(.*\n)*test accuracy: [78]\d\.\d\d%",
     ),
+    ("distortions.py", "affine elastic:sigma=4:alpha=34 --versions 2", r"wrote distortions\.png\naffine: [\d,]+ images a"),
     (
         "benchmark.py",
         "--quick --rows a,g --engines mlp,products --examples 500",
