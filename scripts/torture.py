@@ -59,6 +59,7 @@ OPTIMIZERS = (
     "--optimizer sgd --momentum 0.9",
     "--optimizer sgd --momentum 0.9 --nesterov",
     "--optimizer adam",
+    "--optimizer adam --distort elastic,affine --dropout 0.1,0.2 --max-norm 2 --average 60",
 )
 #: Saving after every epoch, within epochs every 30 ms and nothing else, and after nearly every step.
 SAVING = ("", "--save-every 0 --save-minutes 0.0005", "--save-every 7 --save-minutes 0.00001 --patience 60")

@@ -240,3 +240,60 @@ def test_the_same_seed_gives_the_same_bits_twice(options, threads, small, tmp_pa
         )
         models.append((out / "model.npz").read_bytes())
     assert models[0] == models[1]
+
+
+NOISE = "--distort elastic:sigma=4,affine:shift=1 --dropout 0.1,0.25 --max-norm 1.5 --average 2"
+
+
+def test_distortions_dropout_max_norm_and_averaging(command, capsys):
+    status, out = command(f"--hidden 16 --epochs 3 --batch-size 50 --weight-decay 0 {NOISE}")
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "batches of 50, 3 epochs, the last 2 averaged\n" in printed
+    assert "distort elastic:sigma=4,affine:shift=1, dropout 0.1,0.25, max-norm 1.5\n" in printed
+    assert "averaged the parameters over the last 40 steps" in printed
+    recorded = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    assert recorded["options"]["dropout"] == [0.1, 0.25]
+    assert NOISE.split(" --average")[0] in recorded["command"].replace("'", "")
+    for layer in mlp.load(out / "model.npz").layers:
+        assert np.linalg.norm(layer.W, axis=1).max() <= 1.5 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_command_does_with_these_what_a_script_does(command, small, optimizer):
+    _, out = command(f"--hidden 16 --epochs 2 --seed 3 --weight-decay 0 --quiet --optimizer {optimizer} {NOISE}")
+    train_set, _, _ = mlp.load_mnist(small, validation=200)
+    net = mlp.MLP([784, 16, 10], seed=3)
+    distort = mlp.Distortion(mlp.Elastic(sigma=4), mlp.Affine(shift=1))
+    objective = mlp.Objective(net, train_set.X, train_set.y, distort=distort, dropout=(0.1, 0.25), max_norm=1.5)
+    if optimizer == "sgd":
+        mlp.sgd(objective, net.theta, learning_rate=0.2, momentum=0.9, schedule="cosine", epochs=2, seed=3, average=2)
+    else:
+        mlp.adam(objective, net.theta, schedule="cosine", epochs=2, seed=3, average=2)
+    np.testing.assert_array_equal(net.theta, mlp.load(out / "model.npz").theta)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--distort bent", "--distort: received 'bent' (str), but it must be one of elastic, affine"),
+        ("--distort elastic:sigma=0", "--distort: received 0.0 (float), but it must be a finite number above 0"),
+        ("--distort elastic:sgma=2", "--distort: received 'sgma' (str), but it must be one of sigma, alpha; did you mean"),
+        ("--distort affine,affine", "--distort: received 'affine' twice"),
+        ("--dropout 0.5", "--dropout: received 1 rates, but the network has 2 layers"),
+        ("--dropout 0.5,1", "--dropout: received 1.0 (float), but it must be a finite number at least 0 and below 1"),
+        ("--dropout 0.5,much", "--dropout: received 'much' (str)"),
+        ("--max-norm 0", "--max-norm: received 0.0 (float), but it must be a finite number above 0"),
+        ("--average -1", "--average: received -1 (int), but it must be an integer of at least 0"),
+        ("--optimizer lbfgs --dropout 0.1,0.1", "--dropout: --optimizer lbfgs has no use for it"),
+        ("--optimizer lbfgs --distort affine", "--distort: --optimizer lbfgs has no use for it"),
+        ("--optimizer lbfgs --average 2", "--average: --optimizer lbfgs has no use for it"),
+    ],
+)
+def test_noise_that_cannot_be(command, capsys, options, said):
+    with pytest.raises(SystemExit) as ended:
+        command(options)
+    assert ended.value.code == 2
+    complaint = capsys.readouterr().err
+    assert said in complaint
+    assert complaint.count("\n") == 1
