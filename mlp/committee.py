@@ -12,7 +12,7 @@ import numpy as np
 from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import shown
-from mlp.network import MLP, labels_from
+from mlp.network import MLP, answers
 
 
 class Committee:
@@ -23,6 +23,8 @@ class Committee:
     """
 
     def __init__(self, members: Iterable[MLP]):
+        if not isinstance(members, Iterable):
+            raise TypeError(f"members: received {shown(members)}, but it must be networks, such as a list of MLP")
         self.members = list(members)
         if not self.members:
             raise ValueError("members: received none, but a committee needs one network at least")
@@ -35,6 +37,11 @@ class Committee:
                     f"members: number {number} has {given[0]} inputs and {given[1]} {given[2]} outputs, but all must be as the "
                     f"first: {first[0]} and {first[1]} {first[2]}"
                 )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The first member's dtype, in which inputs must be finite."""
+        return self.members[0].dtype
 
     @property
     def layers(self) -> list[Any]:
@@ -53,8 +60,7 @@ class Committee:
 
     def predict(self, X: Any) -> Array:
         """Class labels, (n,), by the mean of the outputs; of other outputs than softmax and logistic, that mean itself."""
-        outputs = self.forward(X)
-        return labels_from(outputs) if self.output.name in ("softmax", "logistic") else outputs
+        return answers(self.forward(X), self.output, self.dtype)
 
     def __repr__(self) -> str:
         return f"Committee({self.members!r})"

@@ -34,16 +34,17 @@ class Elastic:
     """Elastic distortion, as of an image on a rubber sheet (Simard, Steinkraus and Platt 2003, section 2).
 
     Args:
-        sigma: σ, the smoothing Gaussian's standard deviation in pixels, above 0: how far the sheet bends as one.
-        alpha: α, what the smoothed field, of numbers in (−1, 1), is multiplied by, in pixels, at least 0: how much it bends.
+        sigma: σ, the smoothing Gaussian's standard deviation in pixels, from 0.1 to 1,000: how far the sheet bends as one.
+        alpha: α, what the smoothed field, of numbers in (−1, 1), is multiplied by, in pixels, from 0 to a million: how much
+            it bends.
     """
 
     sigma: float = 6.0
     alpha: float = 37.0
 
     def __post_init__(self) -> None:
-        check_number("sigma", self.sigma, above=0)
-        check_number("alpha", self.alpha, at_least=0)
+        check_number("sigma", self.sigma, at_least=0.1, at_most=1000)
+        check_number("alpha", self.alpha, at_least=0, at_most=1e6)
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Affine:
     """Affine distortion: each parameter is drawn uniformly from ± what is given here.
 
     Args:
-        rotation: in degrees, at least 0.
+        rotation: in degrees, from 0 to 180.
         scaling: rows and columns are each stretched by a factor of 1 ± this, from 0 to below 1.
-        shear: by how many pixels a row is shifted for each row that it is away from the centre, at least 0.
-        shift: in pixels, along rows and along columns, at least 0.
+        shear: by how many pixels a row is shifted for each row that it is away from the centre, from 0 to 10.
+        shift: in pixels, along rows and along columns, from 0 to a million.
     """
 
     rotation: float = 15.0
@@ -63,10 +64,10 @@ class Affine:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("rotation", self.rotation, at_least=0)
+        check_number("rotation", self.rotation, at_least=0, at_most=180)
         check_number("scaling", self.scaling, at_least=0, below=1)
-        check_number("shear", self.shear, at_least=0)
-        check_number("shift", self.shift, at_least=0)
+        check_number("shear", self.shear, at_least=0, at_most=10)
+        check_number("shift", self.shift, at_least=0, at_most=1e6)
 
     def inverse(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """F⁻¹ (n, 2, 2) and t (n, 2) of n images; vectors are (row, column)."""
@@ -102,16 +103,18 @@ class Distortion:
         self.shape = check_integer("shape[0]", shape[0], at_least=1), check_integer("shape[1]", shape[1], at_least=1)
 
     def __call__(self, X: Array, rng: np.random.Generator) -> Array:
-        """Distorted copies of the images X (n, rows · columns), each in its own way, in X's dtype (8-bit ones rounded)."""
+        """Distorted copies of the images X (n, rows · columns), each in its own way, in X's dtype (integers rounded)."""
         rows, columns = self.shape
+        if not isinstance(X, np.ndarray):
+            raise TypeError(f"X: received {shown(X)}, but it must be an array (n, {rows * columns})")
         if X.ndim != 2 or X.shape[1] != rows * columns:
             raise ValueError(f"X: received shape {X.shape}, but it must be (n, {rows * columns}): images of {rows} × {columns}")
         distorted = np.empty_like(X)
         for start in range(0, len(X), _TOGETHER):
             images = X[start : start + _TOGETHER].reshape(-1, rows, columns)
             found = _interpolated(images, self.places(len(images), rng))
-            if X.dtype.kind in "iu":
-                found += 0.5
+            if X.dtype.kind in "biu":
+                np.rint(found, out=found)
             distorted[start : start + _TOGETHER].reshape(-1, rows, columns)[...] = found.transpose(1, 0, 2)
         return distorted
 
@@ -208,6 +211,8 @@ def parse(text: str) -> Distortion:
         for setting in settings:
             parameter, _, value = setting.partition("=")
             check_name(f"distort {name}", parameter, KINDS[name].__dataclass_fields__)
+            if parameter in values:
+                raise ValueError(f"distort {name}: received {parameter!r} twice in {shown(text)}, but once is enough")
             try:
                 values[parameter] = float(value)
             except ValueError:

@@ -55,7 +55,7 @@ class Pass:
         self.D = self.A[:-1]
 
     def drop(self, rates: Sequence[float], rng: np.random.Generator) -> None:
-        """Draw masks for these dropout rates, one for each layer's input."""
+        """Draw masks for these dropout rates, to a 65,536th, one for each layer's input."""
         for l, (rate, A) in enumerate(zip(rates, self.A, strict=False)):  # noqa: E741
             if rate:
                 M = self.M[l]
@@ -63,8 +63,9 @@ class Pass:
                     M = self.M[l] = np.empty_like(A)
                     self.D[l] = np.empty_like(A)
                 drawn = rng.integers(0, 1 << 64, -(-A.size // 4), dtype=np.uint64).view(np.uint16)[: A.size]
-                np.greater_equal(drawn.reshape(A.shape), min(round(65536 * rate), 65535), out=M)  # 0 or 1
-                M *= 1 / (1 - rate)
+                dropped = min(round(65536 * rate), 65535)  # of 65,536
+                np.greater_equal(drawn.reshape(A.shape), dropped, out=M)  # 0 or 1
+                M *= 65536 / (65536 - dropped)
 
     def first(self, n: int) -> "Pass":
         """The same arrays' first n rows."""
@@ -254,14 +255,7 @@ class MLP:
         The label is the largest output's number; of a single logistic output, whether it is above ½. (For several
         labels at once, ask `forward(X) > 0.5`.) 8-bit unsigned X is taken as pixel intensities, as in `forward`.
         """
-        outputs = self.forward(X)
-        if self.output.name == "softmax" and np.isnan(outputs).any():
-            row = int(np.isnan(outputs).any(axis=1).argmax())
-            raise ValueError(
-                f"X: the outputs are NaN at example {row:,}, so that there is no class to predict: its values or the weights "
-                f"are too large for {self.dtype}"
-            )
-        return labels_from(outputs) if self.output.name in ("softmax", "logistic") else outputs
+        return answers(self.forward(X), self.output, self.dtype)
 
     def __repr__(self) -> str:
         return f"MLP([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
@@ -276,6 +270,17 @@ def converted(theta: Any, dtype: Any) -> Array:
     if beyond.any():
         raise ValueError(f"theta: received {given[beyond][0]:g}, but every parameter must be finite in {np.dtype(dtype)}")
     return own
+
+
+def answers(outputs: Array, activation: Activation, dtype: Any) -> Array:
+    """What `predict` makes of outputs (n, units) of that activation: labels (n,), or the outputs themselves."""
+    if activation.name == "softmax" and np.isnan(outputs).any():
+        row = int(np.isnan(outputs).any(axis=1).argmax())
+        raise ValueError(
+            f"X: the outputs are NaN at example {row:,}, so that there is no class to predict: its values or the weights are "
+            f"too large for {dtype}"
+        )
+    return labels_from(outputs) if activation.name in ("softmax", "logistic") else outputs
 
 
 def labels_from(outputs: Array) -> Array:

@@ -78,7 +78,8 @@ class Objective:
             scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never held in memory whole.
         y: targets. Class labels, (n,) integers from 0, where the network has several outputs; numbers (n,) or
             (n, 1) where it has one; numbers (n, outputs), such as several 0/1 labels at once, regression targets or
-            class probabilities. None: the input itself, scaled alike (an autoencoder).
+            class probabilities. None: the input itself, scaled alike (an autoencoder); where it is distorted, as it is then,
+            and where values are dropped, as it was before.
         cost: a name or an object (see costs.py). None: the output's natural one, which is cross-entropy for softmax and
             logistic outputs and quadratic for others.
         weight_decay: λ, at least 0.
@@ -252,9 +253,9 @@ class Objective:
         if self.max_norm is None:
             return
         for layer in self._network_at(theta).layers:
-            norms = np.sqrt(np.einsum("uf,uf->u", layer.W, layer.W))
-            beyond = np.flatnonzero(norms > self.max_norm)
-            layer.W[beyond] *= (self.max_norm / norms[beyond])[:, None]
+            beyond = np.flatnonzero(np.einsum("uf,uf->u", layer.W, layer.W) > self.max_norm**2)
+            norms = np.linalg.norm(layer.W[beyond].astype(np.float64), axis=1)  # in which no square overflows
+            layer.W[beyond] *= (self.max_norm / norms)[:, None]
 
     def evaluate(self, theta: Array) -> Evaluation:
         """The cost (penalty included) and the accuracy at θ over all examples, without a gradient.
@@ -275,11 +276,17 @@ class Objective:
     def input_gradient(self, theta: Array, rows: Any = None) -> Array:
         """∂C/∂X, (n, features): how the mean cost changes with each value of each input, after scaling to 0 … 1.
 
-        The targets are held fixed, an autoencoder's too.
+        The targets are held fixed, an autoencoder's too. Where noise is held (`with_noise`), it is the gradient with respect
+        to the distorted input.
         """
         errors = self.errors(theta, rows)
         gradient = np.empty((len(errors[0]), self.net.layers[0].fan_in), self.net.dtype)
         self._network_at(self._check_theta(theta)).layers[0].propagate(errors[0], out=gradient)  # Δ¹ W¹
+        if self.noise is not None and self.dropout is not None and self.dropout[0]:
+            done = 0
+            for batch, _ in self._batches(self._check_rows(rows), len(gradient), self.noise):
+                gradient[done : done + batch.n] *= batch.M[0]
+                done += batch.n
         gradient /= len(gradient)
         return gradient
 
@@ -344,13 +351,11 @@ class Objective:
     def _gather(self, rows: Any, rng: np.random.Generator | None, out: Array) -> None:
         """out ← those rows of X, distorted if there is a generator, and scaled where they are pixels."""
         if rng is not None and self.distort is not None:
-            given = self.X[rows]
+            given = self.X[rows].copy() if isinstance(rows, slice) else self.X[rows]  # its own, to be changed in place too
             distorted = self.distort(given, rng)
-            if np.shape(distorted) != given.shape or distorted.dtype != given.dtype:
-                raise ValueError(
-                    f"distort: returned {shown(distorted)}, but it must return what it was given, {given.dtype} of "
-                    f"{given.shape}"
-                )
+            if not isinstance(distorted, np.ndarray) or (distorted.shape, distorted.dtype) != (given.shape, given.dtype):
+                found = f"{distorted.dtype} {distorted.shape}" if isinstance(distorted, np.ndarray) else shown(distorted)
+                raise ValueError(f"distort: returned {found}, but it must be an array of {given.dtype} {given.shape}")
             copy_input(distorted, out=out)
         elif isinstance(rows, slice):
             copy_input(self.X[rows], out=out)

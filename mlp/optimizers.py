@@ -387,6 +387,7 @@ def _descend(
                 "examples batches range; only batch_size=None (full-batch descent) is allowed"
             )
     rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(_check_seed(seed))
+    constrain = getattr(objective, "constrain", None)
     if not hasattr(objective, "accumulate"):
         objective = _Plain(objective)
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
@@ -397,7 +398,7 @@ def _descend(
             f"theta: received {given[~np.isfinite(theta)][0]:g}, but every parameter must be finite in {theta.dtype}"
         )
     update = rule(objective, theta)
-    noisy, constrain = getattr(objective, "noisy", False), getattr(objective, "constrain", None)
+    noisy = getattr(objective, "noisy", False)
     # The last parameters known to have a finite cost, and after how many epochs they were met; and those of the last
     # epoch's end, whose cost the next step will tell
     safe, proven, latest = theta.copy(), 0, theta.copy()
@@ -796,11 +797,13 @@ def lbfgs(
     """
     _check_callable("each_step", each_step)
     objective, given = _unwrap(lbfgs, objective, theta, scipy)
-    if getattr(objective, "noisy", False) or getattr(objective, "max_norm", None) is not None:
+    if getattr(objective, "noisy", False):
         raise ValueError(
-            "objective: has distortions, dropout or max_norm, which need steps over mini-batches: use sgd or adam (or hold the "
-            "random draws: objective.with_noise(0))"
+            "objective: has distortions or dropout, which need fresh draws for every step: use sgd or adam, or hold the draws "
+            "with objective.with_noise(0)"
         )
+    if getattr(objective, "max_norm", None) is not None:
+        raise ValueError("objective: has a max_norm, which is seen to after every step of sgd and adam only")
     check_integer("maxiter", maxiter, at_least=0)
     check_integer("memory", memory, at_least=1)
     check_number("gtol", gtol, at_least=0)
