@@ -44,9 +44,9 @@ class Committee:
         return self.members[0].dtype
 
     @property
-    def layers(self) -> list[Any]:
-        """The first member's layers, whose last is like every member's."""
-        return self.members[0].layers
+    def sizes(self) -> list[int]:
+        """The numbers of inputs and outputs, which all members have in common."""
+        return [self.members[0].sizes[0], self.members[0].sizes[-1]]
 
     @property
     def output(self) -> Activation:

@@ -69,6 +69,10 @@ def check_gradient(
     Returns:
         A `GradientCheck`, true where the gradient passes; printing it names the worst component by layer and index.
     """
+    if getattr(objective, "noisy", False):
+        raise ValueError(
+            "objective: has distortions or dropout, which a call without noise leaves out: check objective.with_noise(0)"
+        )
     check_number("step", step, above=0)
     check_number("tolerance", tolerance, above=0)
     check_integer("directions", directions, at_least=0)

@@ -88,6 +88,7 @@ class Objective:
             a `Distortion`; or None. Drawn anew for each call with other noise.
         dropout: for each layer, the probability that an input of it is dropped, from 0 to below 1: (0.2, 0.5) drops a fifth
             of the network's inputs and half of the hidden units of a network with two layers. None: nothing is dropped.
+            Calls without noise, such as SciPy's, drop and distort nothing.
         max_norm: the largest norm that a unit's incoming weights may have, above 0, or None. It is no part of the cost:
             `constrain` sees to it, which `sgd` and `adam` call after every step.
 
@@ -161,7 +162,7 @@ class Objective:
 
     @property
     def noisy(self) -> bool:
-        """Whether calls differ with their noise."""
+        """Whether calls need noise to be what training is to see."""
         return self.noise is None and (self.distort is not None or self.dropout is not None)
 
     def with_noise(self, noise: Noise) -> Self:
@@ -196,7 +197,8 @@ class Objective:
         """out ← β out + α ∂C/∂θ over the given rows, as BLAS's gemm would have it; returns the cost without weight decay.
 
         With `out` a velocity, that is the step of descent with momentum; with `out` theta itself, α = −η and β = 1 it is
-        plain descent in place. The learning rate and the decay are then factors of the gradient's matrix products.
+        plain descent in place. The learning rate and the decay are then factors of the gradient's matrix products. `noise` is
+        handed over where the objective is `noisy`, (a number for the epoch, the batch's number) by sgd and adam.
 
         For minimisers: theta and out are vectors (P,) in the network's dtype, rows are in range, nothing is checked, and
         numpy's floating-point warnings are the caller's to silence.
@@ -253,7 +255,7 @@ class Objective:
         if self.max_norm is None:
             return
         for layer in self._network_at(theta).layers:
-            beyond = np.flatnonzero(np.einsum("uf,uf->u", layer.W, layer.W) > self.max_norm**2)
+            beyond = np.flatnonzero(np.einsum("uf,uf->u", layer.W, layer.W) > self.max_norm * self.max_norm)
             norms = np.linalg.norm(layer.W[beyond].astype(np.float64), axis=1)  # in which no square overflows
             layer.W[beyond] *= (self.max_norm / norms)[:, None]
 
@@ -339,13 +341,14 @@ class Objective:
         """
         drawn = noise is not None and (self.distort is not None or self.dropout is not None)
         rng = np.random.Generator(np.random.SFC64(noise)) if drawn else None
+        rates = self.dropout if rng is not None else None
         for start in range(0, n, CHUNK):
             stop = min(start + CHUNK, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
-            batch = self._pass(stop - start, masked=rng is not None and self.dropout is not None)
+            batch = self._pass(stop - start, masked=rates is not None)
             self._gather(chosen, rng, out=batch.A[0])
-            if rng is not None and self.dropout is not None:
-                batch.drop(self.dropout, rng)
+            if rng is not None and rates is not None:
+                batch.drop(rates, rng)
             yield batch, batch.A[0] if self.Y is None else self._targets(chosen)
 
     def _gather(self, rows: Any, rng: np.random.Generator | None, out: Array) -> None:
@@ -485,7 +488,10 @@ def _check_noise(noise: Any) -> Noise:
     """Noise that a generator can be made from."""
     if isinstance(noise, tuple) and noise:
         return tuple(check_integer("noise", part, at_least=0) for part in noise)
-    return check_integer("noise", noise, at_least=0)
+    try:
+        return check_integer("noise", noise, at_least=0)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error}, or a tuple of such") from None
 
 
 def _check_numbers(name: str, Y: Array, cost: costs.Cost) -> None:

@@ -665,8 +665,8 @@ def sgd(
         epochs: how many times to go through all examples, in a new random order each time.
         seed: of the order, and of the objective's distortions and dropout: an integer, a Generator, or None for another
             each time.
-        average: over so many of the last epochs, average the parameters (all steps'; Polyak and Juditsky 1992): the average
-            is what is evaluated after those epochs, and returned. 0: none.
+        average: over so many of the last epochs (all, where there are fewer), average the parameters, each step's (Polyak
+            and Juditsky 1992): the average is what is evaluated after those epochs, and returned. 0: none.
         validation: what to evaluate after each epoch: an `Objective` over the validation set.
         patience: stop after so many epochs without a better validation accuracy (cost, for regression); with it, the
             best parameters are restored at the end.

@@ -29,13 +29,18 @@ parser.add_argument("--out", default="distortions.png", help="where to write the
 parser.add_argument("--versions", type=int, default=6, help="of each digit, in each block (default: 6)")
 parser.add_argument("--seed", type=int, default=0, help="of the distortions (default: 0)")
 arguments = parser.parse_args()
+try:
+    distortions = {text: parse(text) for text in arguments.distort}
+except ValueError as error:
+    parser.error(str(error))
+if arguments.versions < 1:
+    parser.error(f"argument --versions: received {arguments.versions}, but it must be at least 1")
 
 train, _, _ = mlp.load_mnist()
 digits = train.X[[int(np.argmax(train.y == digit)) for digit in range(10)]]
 blocks = [("as it is", digits[:, None])]
 rng = np.random.default_rng(arguments.seed)
-for text in arguments.distort:
-    distortion = parse(text)
+for text, distortion in distortions.items():
     versions = distortion(np.repeat(digits, arguments.versions, axis=0), rng)  # (10 · versions, 784), each in its own way
     blocks.append((text.replace(":", " ").replace(",", ", "), versions.reshape(10, arguments.versions, 784)))
 
@@ -51,7 +56,7 @@ for ax, (title, images) in zip(figure.subplots(1, len(blocks), width_ratios=widt
 figure.savefig(arguments.out)
 print(f"wrote {arguments.out}")
 
-for text in arguments.distort:
-    distortion, started = parse(text), time.perf_counter()
+for text, distortion in distortions.items():
+    started = time.perf_counter()
     distortion(train.X[:10_000], rng)
     print(f"{text}: {10_000 / (time.perf_counter() - started):,.0f} images a second")

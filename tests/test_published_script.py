@@ -66,6 +66,8 @@ def test_every_recipe_is_a_command_for_the_network_of_its_row(published, data, t
         assert train.main([*words, *small]) == 0, capsys.readouterr().err
         hidden = mlp.load(place / "model.npz").sizes[1:-1]
         assert "+".join(map(str, hidden)) in row.what or (row.what == "none" and not hidden)
+        options = [word for word in words if word.startswith("--")]
+        assert sorted(options) == sorted(set(options))  # none is overridden
         (place / "model.npz").unlink()
     capsys.readouterr()
 
@@ -124,9 +126,11 @@ def test_a_committee_is_judged_by_its_mean_output(data, tmp_path):
     assert ended.returncode == 0, ended.stderr
     nets = [mlp.load(path) for path in (tmp_path / "runs").glob("*/seed-*/model.npz")]
     assert len(nets) == 3
-    test = mlp.load_mnist()[2]
+    test = mlp.load_mnist(data, validation=0)[2]
     error = 100 * np.mean(np.mean([net.forward(test.X) for net in nets], axis=0).argmax(axis=1) != test.y)
-    assert f"test error {error:.2f} (mean of its 3 networks " in ended.stdout
+    assert f"test error {error:.2f} (3 networks, " in ended.stdout
+    fewer = run(tmp_path, "committee-800", "--seeds", "2", "--options", options)
+    assert "(2 networks, " in fewer.stdout
 
 
 def test_a_table_has_what_is_finished(data, tmp_path):
@@ -134,15 +138,49 @@ def test_a_table_has_what_is_finished(data, tmp_path):
     nothing = run(tmp_path, "--table")
     assert len(nothing.stdout.splitlines()) == 2  # those runs are of other options than the recipe's
     table = run(tmp_path, "--table", "--options", f"--data {data} --epochs 1").stdout.splitlines()
-    assert re.fullmatch(r"\| `linear` \| none \| 12\.00 \| LeCun et al\. 1998 \| \d+\.\d\d \| 0\.0 \| 1 \|", table[2])
+    assert re.fullmatch(r"\| `linear` \| none \| 12\.00 \(LeCun et al\. 1998\) \| \d+\.\d\d \| 1 \| 0\.0 \|", table[2])
+
+
+def test_a_run_that_diverged_is_neither_counted_nor_trained_again(data, tmp_path):
+    arguments = ["800", "--seeds", "1", "--options", f"--data {data} --hidden 8 --epochs 3 --learning-rate 1e30"]
+    first = run(tmp_path, *arguments)
+    assert first.returncode == 1
+    assert "seed 0 | ended with status 1" in first.stdout
+    again = run(tmp_path, *arguments)
+    assert again.returncode == 1
+    assert "seed 0 | diverged: " in again.stdout
+    assert "test error" not in first.stdout + again.stdout
+
+
+def test_a_child_that_is_killed_is_a_failure(published, tmp_path, monkeypatch, capsys):
+    dies = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    start = subprocess.Popen
+    monkeypatch.setattr(published.subprocess, "Popen", lambda _words, **settings: start(dies, **settings))
+    assert published.main(["800", "--seeds", "2", "--jobs", "1", "--out", str(tmp_path)]) == 137
+    assert "seed 0 | ended with status -9" in capsys.readouterr().out
+
+
+def test_who_reads_may_go_and_need_not_know_every_letter(data, tmp_path):
+    whole = command(tmp_path, "linear", "--seeds", "2", "--options", f"--data {data} --epochs 2")
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    listed = subprocess.run(
+        command(tmp_path, "--list"), env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True
+    )
+    assert b"Cire?an" in listed.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["801"], "ROW: received '801' (str), but it must be one of linear, "),
-        ([], "ROW: received None"),
-        (["800", "--seeds", "0"], "must be at least 1"),
+        (["801"], "argument ROW: received '801' (str), but it must be one of linear, "),
+        ([], "argument ROW is missing: --list shows the rows"),
+        (["800", "--seeds", "0"], "argument --seeds: received '0', but it must be an integer of at least 1"),
+        (["800", "--jobs", "two"], "argument --jobs: received 'two'"),
+        (["800", "--options", "'"], 'argument --options: received "\'": No closing quotation'),
         (["800", "--options", "--hidden nine"], "argument --hidden: received 'nine'"),
     ],
 )

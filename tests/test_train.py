@@ -277,7 +277,10 @@ def test_the_command_does_with_these_what_a_script_does(command, small, optimize
     ("options", "said"),
     [
         ("--distort bent", "--distort: received 'bent' (str), but it must be one of elastic, affine"),
-        ("--distort elastic:sigma=0", "--distort: received 0.0 (float), but it must be a finite number at least 0.1 and"),
+        (
+            "--distort elastic:sigma=0",
+            "--distort: elastic sigma: received 0.0 (float), but it must be a finite number at least 0.1 and",
+        ),
         ("--distort elastic:sgma=2", "--distort: received 'sgma' (str), but it must be one of sigma, alpha; did you mean"),
         ("--distort affine,affine", "--distort: received 'affine' twice"),
         ("--dropout 0.5", "--dropout: received 1 rates, but the network has 2 layers"),

@@ -11,7 +11,7 @@ from mlp.network import labels_from
 
 def labels_and_confidence(net: Any, X: Array) -> tuple[int, Array, Array]:
     """How many outputs a classifier has, its labels (n,) for X (n, features), and the output behind each, (n,)."""
-    units, kind = net.layers[-1].units, net.output.name
+    units, kind = net.sizes[-1], net.output.name
     if units == 1 and kind != "logistic":
         raise ValueError(f"net: received a network with one {kind} output, but it must be a classifier: one or more classes")
     outputs = net.forward(X)

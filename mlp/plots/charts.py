@@ -152,7 +152,7 @@ def confusion(
     if y is None or (net is None) != (X is None) or (net is None) == (predicted is None):
         raise TypeError("confusion: it needs net, X and y, or y and predicted")
     if predicted is None:
-        inputs = check_input(X, net.layers[0].fan_in, net.dtype)
+        inputs = check_input(X, net.sizes[0], net.dtype)
         outputs, given, _ = labels_and_confidence(net, inputs)
         classes = max(2, outputs)
         true = check_labels("y", y, len(inputs), classes)

@@ -128,7 +128,7 @@ def mistakes(
     >>> mistakes(net, test.X, test.y, file="mistakes.png")   # doctest: +SKIP
     """
     check_integer("count", count, at_least=1)
-    inputs = check_input(X, net.layers[0].fan_in, net.dtype)
+    inputs = check_input(X, net.sizes[0], net.dtype)
     sizes = check_shape(shape, inputs.shape[1])
     outputs, given, confidence = labels_and_confidence(net, inputs)
     true = check_labels("y", y, len(inputs), max(2, outputs))
@@ -209,7 +209,7 @@ def activations(
 
     >>> activations(net, test.X, test.y, layer=0)   # doctest: +SKIP
     """
-    inputs = check_input(X, net.layers[0].fan_in, net.dtype)
+    inputs = check_input(X, net.sizes[0], net.dtype)
     if layer is None:
         names = [f"layer {number}\n{one.units} {one.activation.name}" for number, one in enumerate(net.layers, 1)]
         every = [net.forward(inputs, layer=number).ravel() for number in range(len(net.layers))]
