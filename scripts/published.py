@@ -321,7 +321,7 @@ def row_name(text: str) -> str:
     try:
         return check_name("value", text, ROWS)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(str(error).removeprefix("value: ")) from error
 
 
 def main(given: Sequence[str] | None = None) -> int:
