@@ -223,7 +223,7 @@ class MLP:
                 into.layers[l].gradient(batch.Delta[l], batch.D[l], batch.ones, alpha, beta, decay)
             if l > 0:
                 if (M := batch.M[l]) is not None:
-                    batch.Delta[l - 1] *= M
+                    batch.Delta[l - 1] *= M  # ⊙ M^ℓ
                 if penalties and l - 1 in penalties:
                     batch.Delta[l - 1] += penalties[l - 1]
                 self.layers[l - 1].activation.backward(batch.Delta[l - 1], batch.Z[l - 1], batch.A[l])  # ⊙ σ′(Z^ℓ)

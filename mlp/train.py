@@ -389,7 +389,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dropout",
         type=_rates,
         metavar="RATES",
-        help="how many of each layer's inputs to drop, the network's own first, such as 0.2,0.5 (off)",
+        help="what fraction of each layer's inputs to drop, the network's own first, such as 0.2,0.5 (off)",
     )
     noise.add_argument(
         "--max-norm", type=_number(above=0), metavar="C", help="the largest norm of a unit's incoming weights (off)"
