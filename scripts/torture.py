@@ -3,15 +3,15 @@
     kills    runs of `python -m mlp.train` are killed with SIGKILL at random moments, start-up included, and resumed (and
              killed again, and resumed) until done; then parameters and metrics must be, bit for bit, those of the same run
              left alone. After every kill, every file that the run has must be whole.
-    files    damaged and made-up IDX, gzip, model and state files are read, under a limit of memory and of time. Each must be
-             read rightly (as numpy and the gzip module read it) or refused with an error that names the file.
+    files    IDX, gzip, model and state files, damaged and made up by hypothesis, are read, under a limit of memory and of
+             time. Each must be read rightly (as numpy and the gzip module read it) or refused with an error that names it.
     offsets  writing a model and a state fails at every byte, as on a full disk, and at the flush and at the renaming. The
              old file must be whole, nothing must be left beside it, and the error must be an OSError.
 
 The exit status is 0 only if all is as it should be. What escapes is kept in a directory, ./torture-escapes, and printed with
 the call that repeats it. It needs Linux, whose limits it sets.
 
-    python scripts/torture.py                                    100 kills, 100,000 files, all offsets: about two minutes
+    python scripts/torture.py                                    100 kills, 100,000 files, all offsets: about six minutes
     python scripts/torture.py --only files --files 5000 --seed 7
 """
 
@@ -19,6 +19,7 @@ import argparse
 import csv
 import errno
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -48,6 +49,13 @@ import numpy as np
 
 import mlp
 from mlp.checkpoint import load_notes
+
+try:
+    import hypothesis
+    from hypothesis import HealthCheck, strategies
+    from hypothesis.configuration import set_hypothesis_home_dir
+except ImportError:
+    sys.exit("torture.py: error: needs hypothesis, which makes the damaged files: pip install hypothesis")
 
 CORES = os.cpu_count() or 1
 ESCAPES = Path("torture-escapes")
@@ -511,16 +519,31 @@ def try_files(seed: int, numbers: range, directory: Path) -> list[str]:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile's, about names that are there twice
-        found = []
-        for number in numbers:
-            kind, read, made = kinds[number % len(kinds)]
-            file = path / kind
-            file.write_bytes(made(random.Random(f"{seed} {number}")))
+        found: list[str] = []
+        tried: set[bytes] = set()  # which files, by their digests: it comes back to some
+
+        # every choice that a damaged file comes from is hypothesis's to make: it seeks out the odd ones
+        @hypothesis.settings(max_examples=len(numbers), database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        @hypothesis.given(strategies.sampled_from(kinds), strategies.randoms(use_true_random=False))
+        def try_one(of: tuple[str, Callable[[Path], None], Callable[[random.Random], bytes]], chance: random.Random) -> None:
+            kind, read, made = of
+            file, content = path / kind, made(chance)
+            digest = hashlib.sha256(kind.encode() + content).digest()
+            if digest in tried or len(tried) == len(numbers):
+                return
+            tried.add(digest)
+            file.write_bytes(content)
             how = escape(read, file)
             if how is not None:
                 ESCAPES.mkdir(exist_ok=True)
-                kept = shutil.copy(file, ESCAPES / f"{seed}-{number}.{kind}")
+                kept = shutil.copy(file, ESCAPES / f"{seed}-{numbers.start + len(tried)}.{kind}")
                 found.append(f"{how}\n    torture.{read.__name__}(Path('{kept}'))")
+
+        set_hypothesis_home_dir(path)
+        attempt = 0
+        while len(tried) < len(numbers):
+            attempt += 1
+            hypothesis.seed(f"{seed} {numbers.start} {attempt}")(try_one)()
     shutil.rmtree(path)
     return found
 
