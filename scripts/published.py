@@ -13,6 +13,7 @@ test set: by the error on the last 10,000 training images of networks trained on
     python scripts/published.py 800-elastic --validate          # what the recipe was chosen by
     python scripts/published.py 800-elastic --seeds 1 --options "--epochs 5"
     python scripts/published.py --table                         # of the runs that are finished
+    python scripts/published.py --together 800-elastic,1000-500 # their finished networks as one committee
 """
 
 import argparse
@@ -236,8 +237,7 @@ class Outcome:
 
 def outcome(name: str, seeds: int, arguments: argparse.Namespace) -> Outcome | None:
     """What a row's runs from that many seeds came to, of those that are finished; None if none is."""
-    runs = [directory(name, arguments) / f"seed-{seed}" for seed in range(seeds)]
-    runs = [run for run in runs if ending(run).get("status") == 0]
+    runs = finished(name, seeds, arguments)
     if not runs:
         return None
     tables = [metrics(run) for run in runs]
@@ -246,14 +246,31 @@ def outcome(name: str, seeds: int, arguments: argparse.Namespace) -> Outcome | N
         errors = [100 - 100 * float(table[-1]["validation_accuracy"]) for table in tables]
     else:
         errors = [100 - 100 * ending(run)["test_accuracy"] for run in runs]
-    together = None
-    if ROWS[name].committee:
-        settings = read_configuration(runs[0])["options"]
-        _, validation, test = mlp.load_mnist(settings["data"], validation=settings["validation"])
-        examples = validation if arguments.validate else test
-        committee = mlp.Committee([mlp.load(run / "model.npz") for run in runs])
-        together = 100 * float(np.mean(committee.predict(examples.X) != examples.y))
-    return Outcome(errors, minutes, len(tables[0]), together)
+    return Outcome(errors, minutes, len(tables[0]), committee_error(runs, arguments) if ROWS[name].committee else None)
+
+
+def finished(name: str, seeds: int, arguments: argparse.Namespace) -> list[Path]:
+    """A row's runs from that many seeds, those that came to a good end."""
+    runs = [directory(name, arguments) / f"seed-{seed}" for seed in range(seeds)]
+    return [run for run in runs if ending(run).get("status") == 0]
+
+
+def committee_error(runs: Sequence[Path], arguments: argparse.Namespace) -> float:
+    """The error in % of the mean of these runs' networks' outputs."""
+    settings = read_configuration(runs[0])["options"]
+    _, validation, test = mlp.load_mnist(settings["data"], validation=settings["validation"])
+    examples = validation if arguments.validate else test
+    committee = mlp.Committee([mlp.load(run / "model.npz") for run in runs])
+    return 100 * float(np.mean(committee.predict(examples.X) != examples.y))
+
+
+def together(names: Sequence[str], arguments: argparse.Namespace) -> str:
+    """What the finished networks of several rows come to as one committee."""
+    runs = [run for name in names for run in finished(name, arguments.seeds or ROWS[name].seeds, arguments)]
+    if not runs:
+        raise ValueError(f"--together: no run of {', '.join(names)} is finished in {arguments.out}")
+    of = "validation" if arguments.validate else "test"
+    return f"{len(runs)} networks of {', '.join(names)} together: {of} error {committee_error(runs, arguments):.2f} %"
 
 
 def metrics(run: Path) -> list[dict[str, str]]:
@@ -317,6 +334,10 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def row_names(text: str) -> list[str]:
+    return [row_name(part) for part in text.split(",")]
+
+
 def row_name(text: str) -> str:
     try:
         return check_name("value", text, ROWS)
@@ -340,6 +361,12 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/published"), metavar="DIR", help="(runs/published)")
     parser.add_argument("--list", action="store_true", help="print the rows and their recipes")
+    parser.add_argument(
+        "--together",
+        type=row_names,
+        metavar="ROW,…",
+        help="print the error of these rows' finished networks as one committee",
+    )
     parser.add_argument("--table", action="store_true", help="print the rows that have finished runs, in Markdown")
     arguments = parser.parse_args(given)
     if arguments.list:
@@ -347,6 +374,8 @@ def main(given: Sequence[str] | None = None) -> int:
         return 0
     if arguments.table:
         return command.run("published.py", lambda: command.say(table(arguments)) or 0)
+    if arguments.together:
+        return command.run("published.py", lambda: command.say(together(arguments.together, arguments)) or 0)
     if arguments.row is None:
         parser.error("argument ROW is missing: --list shows the rows")
     return command.run("published.py", lambda: run_row(arguments.row, arguments))

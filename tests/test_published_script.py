@@ -131,6 +131,11 @@ def test_a_committee_is_judged_by_its_mean_output(data, tmp_path):
     assert f"test error {error:.2f} (3 networks, " in ended.stdout
     fewer = run(tmp_path, "committee-800", "--seeds", "2", "--options", options)
     assert "(2 networks, " in fewer.stdout
+    again = run(tmp_path, "--together", "committee-800,800", "--seeds", "3", "--options", options)
+    assert again.stdout == f"3 networks of committee-800, 800 together: test error {error:.2f} %\n"
+    nothing = run(tmp_path, "--together", "800")
+    assert nothing.returncode == 2
+    assert "no run of 800 is finished in" in nothing.stderr
 
 
 def test_a_table_has_what_is_finished(data, tmp_path):
