@@ -385,6 +385,7 @@ def test_parse(text, elastic, affine):
     ("text", "message"),
     [
         ("", r"^distort: received '' \(str\), but it must be one of elastic, affine$"),
+        ("elastic:sigma=4:sigma=5", r"^distort elastic: received 'sigma' twice in "),
         ("elastic,", r"^distort: received ''"),
         ("elastik", r"^distort: received 'elastik' .*one of elastic, affine; did you mean 'elastic'\?"),
         ("Affine", r"^distort: received 'Affine' .*did you mean 'affine'\?"),
@@ -424,3 +425,8 @@ def test_black_and_white_images_are_rounded_too():
 
 def test_the_narrowest_of_gaussians_smooths_nothing():
     assert np.isfinite(Distortion(Elastic(sigma=0.1), shape=(3, 3)).places(1, generator())).all()
+
+
+def test_images_in_no_array_are_refused():
+    with pytest.raises(TypeError, match=r"^X: received \[\[0\]\] \(list\), but it must be an array \(n, 1\)"):
+        Distortion(shape=(1, 1))([[0]], generator())

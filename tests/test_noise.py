@@ -797,3 +797,9 @@ def test_any_objective_that_offers_constrain_is_asked_to():
     held = Held(objective)
     mlp.sgd(held, net.theta, **SETTINGS)
     assert held.count == 12
+
+
+def test_a_gradient_check_that_would_leave_the_noise_out_is_refused():
+    net, objective = problem(dropout=RATES)
+    with pytest.raises(ValueError, match=r"^objective: has distortions or dropout, .* objective\.with_noise\(0\)"):
+        mlp.check_gradient(objective, net.theta)
