@@ -183,7 +183,7 @@ class Trainer:
             command.say(f"seed {seed} | {notes['message']} (remove {place} to train it anew)")
             return 1
         if (place / "config.json").exists():
-            options = ["--resume", str(place)]
+            options = ["--resume", str(place), "--no-plots"]
         else:
             options = [*words(ROWS[self.name], self.arguments), "--seed", str(seed), "--out", str(place)]
         with subprocess.Popen(
