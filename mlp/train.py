@@ -39,7 +39,7 @@ examples:
   python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic --weight-decay 0 \\
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1
   python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
-      every image bent and turned anew in every epoch: 99.4 % in two minutes
+      every image bent and turned anew in every epoch: 99.4 % in about a minute
 """
 
 #: What belongs to the objective, but needs steps over mini-batches.

@@ -117,7 +117,7 @@ ROWS = {
         "2000+1500+1000+500", 0.41, CIRESAN, 37, f"--hidden 2000,1500,1000,500 {BENT} --epochs 120", seeds=1
     ),
     "2500-2000-1500-1000-500": Row(
-        "2500+2000+1500+1000+500", 0.35, CIRESAN, 100, f"--hidden 2500,2000,1500,1000,500 {BENT} --epochs 250", seeds=1
+        "2500+2000+1500+1000+500", 0.35, CIRESAN, 120, f"--hidden 2500,2000,1500,1000,500 {BENT} --epochs 250", seeds=1
     ),
     "committee-800": Row("25 networks of 800", 0.39, MEIER, 1.9, f"--hidden 800 {BENT} --epochs 60", seeds=25, committee=True),
 }
