@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
+from mlp.blas import Array
+
 
 def shown(value: Any) -> str:
     """A value as a message shows it: short, with its type."""
@@ -67,3 +71,14 @@ def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
+
+
+def converted(name: str, vector: Any, dtype: Any) -> Array:
+    """Parameters in that dtype, in which what is finite must stay so; the array itself where it is of that dtype already."""
+    given = np.asarray(vector)
+    with np.errstate(over="ignore"):
+        own: Array = given.astype(dtype, copy=False)
+    beyond = np.isinf(own) & np.isfinite(given)
+    if beyond.any():
+        raise ValueError(f"{name}: received {given[beyond][0]:g}, but every parameter must be finite in {np.dtype(dtype)}")
+    return own

@@ -1,4 +1,4 @@
-"""What the two command lines, train.py and plots/__main__.py, share: one-line errors, and output that no pipe breaks."""
+"""What the command lines share: options' checks, one-line errors, and output that no pipe breaks."""
 
 import argparse
 import io
@@ -22,6 +22,18 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A check as argparse wants it: its message is the error, behind the option's name."""
+
+    def convert(text: str) -> Any:
+        try:
+            return check(text)
+        except (ValueError, TypeError) as error:
+            raise argparse.ArgumentTypeError(str(error).split(": ", 1)[-1]) from error
+
+    return convert
 
 
 def say(text: str) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 
 from mlp.blas import Array, gemm
 from mlp.checks import check_integer, check_name, check_number, shown
+from mlp.noise import draw_16_bits
 
 #: How many images are distorted at a time: what they need stays in cache.
 _TOGETHER = 128
@@ -131,8 +132,9 @@ class Distortion:
         if self.elastic is not None:
             sigma, alpha = self.elastic.sigma, self.elastic.alpha
             u, smoothed = np.empty(shape, np.float32), np.empty(shape, np.float32)
-            drawn = rng.integers(0, 1 << 64, -(-u.size // 4), dtype=np.uint64).view(np.int16)[: u.size].reshape(shape)
-            np.add(drawn, np.float32(0.5), out=u)  # in 65,536 steps from −1 to 1, times 32,768
+            np.add(
+                draw_16_bits(shape, rng).view(np.int16), np.float32(0.5), out=u
+            )  # in 65,536 steps from −1 to 1, times 32,768
             gemm(alpha / 32768, _gaussian(rows, sigma), u.reshape(rows, -1), 0.0, smoothed.reshape(rows, -1))
             gemm(1.0, smoothed.reshape(-1, columns), _gaussian(columns, sigma), 0.0, q.reshape(-1, columns))
         row, column = np.arange(rows) - (rows - 1) / 2, np.arange(columns) - (columns - 1) / 2  # from the centre

@@ -24,8 +24,9 @@ import numpy as np
 from mlp import activations
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checks import check_integer, check_name, shown
+from mlp.checks import check_integer, check_name, converted, shown
 from mlp.layers import Dense
+from mlp.noise import draw_16_bits
 
 DTYPES = ("float32", "float64")
 
@@ -62,9 +63,8 @@ class Pass:
                 if M is None:
                     M = self.M[l] = np.empty_like(A)
                     self.D[l] = np.empty_like(A)
-                drawn = rng.integers(0, 1 << 64, -(-A.size // 4), dtype=np.uint64).view(np.uint16)[: A.size]
                 dropped = min(round(65536 * rate), 65535)  # of 65,536
-                np.greater_equal(drawn.reshape(A.shape), dropped, out=M)  # 0 or 1
+                np.greater_equal(draw_16_bits(A.shape, rng), dropped, out=M)  # 0 or 1
                 M *= 65536 / (65536 - dropped)
 
     def first(self, n: int) -> "Pass":
@@ -134,7 +134,7 @@ class MLP:
     def theta(self, theta: Any) -> None:
         if np.shape(theta) != self._theta.shape:
             raise ValueError(f"theta: received shape {np.shape(theta)}, but the network's is {self._theta.shape}")
-        self._theta[...] = converted(theta, self.dtype)
+        self._theta[...] = converted("theta", theta, self.dtype)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy, pickle) has its own vector, and its layers their windows on that one."""
@@ -157,7 +157,7 @@ class MLP:
         dtype = np.dtype(check_name("dtype", _dtype_name(dtype), DTYPES))
         network = object.__new__(type(self))
         network.dtype = dtype
-        network._open_windows(self.layers, converted(self.theta, dtype).copy())
+        network._open_windows(self.layers, converted("theta", self.theta, dtype).copy())
         return network
 
     def initialize(self, seed: int | np.random.Generator | None = None, init: Any = "glorot_uniform") -> None:
@@ -259,17 +259,6 @@ class MLP:
 
     def __repr__(self) -> str:
         return f"MLP([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
-
-
-def converted(theta: Any, dtype: Any) -> Array:
-    """Parameters in that dtype, in which what is finite must stay so."""
-    given = np.asarray(theta)
-    with np.errstate(over="ignore"):
-        own: Array = given.astype(dtype, copy=False)
-    beyond = np.isinf(own) & np.isfinite(given)
-    if beyond.any():
-        raise ValueError(f"theta: received {given[beyond][0]:g}, but every parameter must be finite in {np.dtype(dtype)}")
-    return own
 
 
 def answers(outputs: Array, activation: Activation, dtype: Any) -> Array:

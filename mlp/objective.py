@@ -24,9 +24,7 @@ from mlp.blas import Array, axpy, dot
 from mlp.checks import check_integer, check_number, shown
 from mlp.costs import holds_labels
 from mlp.network import CHUNK, MLP, Pass, check_input, copy_input
-
-#: What random draws are made from: a number of at least 0, or several.
-Noise = int | tuple[int, ...]
+from mlp.noise import Noise, check_noise, generator
 
 
 class Evaluation(NamedTuple):
@@ -169,7 +167,7 @@ class Objective:
         """The same objective with these distortions and masks in every call: a function of θ and rows alone again, which
         `check_gradient` can check and L-BFGS minimise."""
         held = copy(self)
-        held.noise = _check_noise(noise)
+        held.noise = check_noise(noise)
         held._clear()
         return held
 
@@ -189,7 +187,7 @@ class Objective:
         own = self._check_theta(theta)
         gradient = np.empty_like(own)
         with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
-            drawn = None if noise is None else _check_noise(noise)
+            drawn = None if noise is None else check_noise(noise)
             cost = self.accumulate(own, self._check_rows(rows), gradient, 1.0, 0.0, drawn) + self.penalty(own)
         return cost, gradient.astype(np.float64, copy=False)
 
@@ -281,34 +279,35 @@ class Objective:
         The targets are held fixed, an autoencoder's too. Where noise is held (`with_noise`), it is the gradient with respect
         to the distorted input.
         """
-        errors = self.errors(theta, rows)
-        gradient = np.empty((len(errors[0]), self.net.layers[0].fan_in), self.net.dtype)
-        self._network_at(self._check_theta(theta)).layers[0].propagate(errors[0], out=gradient)  # Δ¹ W¹
-        if self.noise is not None and self.dropout is not None and self.dropout[0]:
-            done = 0
-            for batch, _ in self._batches(self._check_rows(rows), len(gradient), self.noise):
-                gradient[done : done + batch.n] *= batch.M[0]
-                done += batch.n
+        parts = []
+        with np.errstate(all="ignore"):
+            for net, batch in self._backward_passes(theta, rows):
+                part = np.empty_like(batch.A[0])
+                net.layers[0].propagate(batch.Delta[0], out=part)  # Δ¹ W¹
+                if (M := batch.M[0]) is not None:
+                    part *= M  # ⊙ M⁰
+                parts.append(part)
+        gradient = np.concatenate(parts)
         gradient /= len(gradient)
         return gradient
 
     def errors(self, theta: Array, rows: Any = None) -> list[Array]:
         """Δ¹, …, Δ^L, each (n, units): the errors of each example, not averaged, by layer."""
+        with np.errstate(all="ignore"):
+            parts = [[Delta.copy() for Delta in batch.Delta] for _, batch in self._backward_passes(theta, rows)]
+        return [np.concatenate(of_layer) for of_layer in zip(*parts, strict=True)]
+
+    def _backward_passes(self, theta: Array, rows: Any) -> Iterator[tuple[MLP, Pass]]:
+        """The network at θ and each pass over those rows, after the δ recursion, without gradients."""
         rows = self._check_rows(rows)
         n = len(self) if rows is None else len(rows)
         net = self._network_at(self._check_theta(theta))
-        errors = [np.empty((n, layer.units), net.dtype) for layer in net.layers]
-        done = 0
-        with np.errstate(all="ignore"):
-            penalties = self._sparsity(net, rows, n, self.noise)[1]
-            for batch, Y in self._batches(rows, n, self.noise):
-                net.propagate_forward(batch)
-                self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
-                net.backward(batch, None, 0.0, 0.0, penalties=penalties)
-                for error, Delta in zip(errors, batch.Delta, strict=True):
-                    error[done : done + batch.n] = Delta
-                done += batch.n
-        return errors
+        penalties = self._sparsity(net, rows, n, self.noise)[1]
+        for batch, Y in self._batches(rows, n, self.noise):
+            net.propagate_forward(batch)
+            self.cost.output_error(batch.Z[-1], batch.A[-1], Y, net.output, out=batch.Delta[-1])
+            net.backward(batch, None, 0.0, 0.0, penalties=penalties)
+            yield net, batch
 
     def layer_norms(self, theta: Array, rows: Any = None) -> dict[str, Array]:
         """How large errors and gradients are by layer, (L,): "delta", the root mean square of ‖δ^ℓ‖ over the examples,
@@ -339,8 +338,8 @@ class Objective:
 
         Given noise, the inputs are distorted and the passes have masks.
         """
-        drawn = noise is not None and (self.distort is not None or self.dropout is not None)
-        rng = np.random.Generator(np.random.SFC64(noise)) if drawn else None
+        draws = self.distort is not None or self.dropout is not None
+        rng = generator(noise) if noise is not None and draws else None
         rates = self.dropout if rng is not None else None
         for start in range(0, n, CHUNK):
             stop = min(start + CHUNK, n)
@@ -482,16 +481,6 @@ def _check_dropout(given: Any, layers: int) -> tuple[float, ...] | None:
         )
     rates = tuple(check_number(f"dropout[{l}]", rate, at_least=0, below=1) for l, rate in enumerate(given))  # noqa: E741
     return rates if any(rates) else None
-
-
-def _check_noise(noise: Any) -> Noise:
-    """Noise that a generator can be made from."""
-    if isinstance(noise, tuple) and noise:
-        return tuple(check_integer("noise", part, at_least=0) for part in noise)
-    try:
-        return check_integer("noise", noise, at_least=0)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error}, or a tuple of such") from None
 
 
 def _check_numbers(name: str, Y: Array, cost: costs.Cost) -> None:

@@ -35,7 +35,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from mlp.blas import Array, axpy, dot, scale
-from mlp.checks import check_integer, check_name, check_number, shown
+from mlp.checks import check_integer, check_name, check_number, converted, shown
 from mlp.data import batches
 
 Callback = Callable[..., Any]
@@ -391,12 +391,7 @@ def _descend(
     if not hasattr(objective, "accumulate"):
         objective = _Plain(objective)
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
-    with np.errstate(over="ignore"):
-        theta = np.ascontiguousarray(given, getattr(objective, "dtype", given.dtype))
-    if not np.isfinite(theta).all():
-        raise ValueError(
-            f"theta: received {given[~np.isfinite(theta)][0]:g}, but every parameter must be finite in {theta.dtype}"
-        )
+    theta = np.ascontiguousarray(converted("theta", given, getattr(objective, "dtype", given.dtype)))
     update = rule(objective, theta)
     noisy = getattr(objective, "noisy", False)
     # The last parameters known to have a finite cost, and after how many epochs they were met; and those of the last

@@ -512,28 +512,16 @@ def _resumed(parser: argparse.ArgumentParser, options: argparse.Namespace, said:
     return argparse.Namespace(**{**vars(options), **settings})
 
 
-def _checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A check as argparse wants it: its message is the error, behind the option's name."""
-
-    def checked(text: str) -> Any:
-        try:
-            return check(text)
-        except (ValueError, TypeError) as error:
-            raise argparse.ArgumentTypeError(str(error).split(": ", 1)[-1]) from error
-
-    return checked
-
-
 def _name(known: Iterable[str]) -> Callable[[str], Any]:
-    return _checked(lambda text: check_name("value", text, known))
+    return command.checked(lambda text: check_name("value", text, known))
 
 
 def _number(**bounds: float) -> Callable[[str], Any]:
-    return _checked(lambda text: check_number("value", _parsed(text, float), **bounds))
+    return command.checked(lambda text: check_number("value", _parsed(text, float), **bounds))
 
 
 def _integer(**bounds: int) -> Callable[[str], Any]:
-    return _checked(lambda text: check_integer("value", _parsed(text, int), **bounds))
+    return command.checked(lambda text: check_integer("value", _parsed(text, int), **bounds))
 
 
 def _parsed(text: str, kind: Callable[[str], Any]) -> Any:
@@ -544,34 +532,34 @@ def _parsed(text: str, kind: Callable[[str], Any]) -> Any:
         return text
 
 
-@_checked
+@command.checked
 def _sizes(text: str) -> list[int]:
     return [] if text == "none" else [check_integer("value", _parsed(part, int), at_least=1) for part in text.split(",")]
 
 
-@_checked
+@command.checked
 def _rates(text: str) -> list[float]:
     return [check_number("value", _parsed(part, float), at_least=0, below=1) for part in text.split(",")]
 
 
-@_checked
+@command.checked
 def _distortion(text: str) -> str:
     distort.parse(text)
     return text
 
 
-@_checked
+@command.checked
 def _batch_size(text: str) -> int | str:
     return text if text == "full" else check_integer("value", _parsed(text, int), at_least=1)
 
 
-@_checked
+@command.checked
 def _schedule(text: str) -> str:
     get_schedule(text, 1)
     return text
 
 
-@_checked
+@command.checked
 def _init(text: str) -> str:
     initializers.get(text)
     return text

@@ -17,7 +17,6 @@ test set: by the error on the last 10,000 training images of networks trained on
 """
 
 import argparse
-import csv
 import os
 import shlex
 import signal
@@ -38,6 +37,7 @@ import mlp
 from mlp import command
 from mlp.checkpoint import load_notes, read_configuration
 from mlp.checks import check_name
+from mlp.plots.runs import METRICS, columns_of
 
 LECUN = "LeCun et al. 1998"
 HINTON = "Hinton 2005"
@@ -240,19 +240,20 @@ def outcome(name: str, seeds: int, arguments: argparse.Namespace) -> Outcome | N
     runs = finished(name, seeds, arguments)
     if not runs:
         return None
-    tables = [metrics(run) for run in runs]
-    minutes = statistics.mean(float(table[-1]["seconds"]) / 60 if table else 0.0 for table in tables)
-    if arguments.validate:
-        errors = [100 - 100 * float(table[-1]["validation_accuracy"]) for table in tables]
-    else:
-        errors = [100 - 100 * ending(run)["test_accuracy"] for run in runs]
-    return Outcome(errors, minutes, len(tables[0]), committee_error(runs, arguments) if ROWS[name].committee else None)
+    # where no epoch was asked for, there are no metrics
+    tables = [columns_of(run, "run") if (run / METRICS).exists() else {"seconds": [0.0]} for run in runs]
+    minutes = statistics.mean(table["seconds"][-1] / 60 for table in tables)
+    accuracies = [table["validation_accuracy"][-1] for table in tables] if arguments.validate else list(runs.values())
+    errors = [100 - 100 * float(accuracy) for accuracy in accuracies]
+    together = committee_error(list(runs), arguments) if ROWS[name].committee else None
+    return Outcome(errors, minutes, len(tables[0].get("cost", [])), together)
 
 
-def finished(name: str, seeds: int, arguments: argparse.Namespace) -> list[Path]:
-    """A row's runs from that many seeds, those that came to a good end."""
+def finished(name: str, seeds: int, arguments: argparse.Namespace) -> dict[Path, float]:
+    """A row's runs from that many seeds, those that came to a good end, and the test accuracy of each."""
     runs = [directory(name, arguments) / f"seed-{seed}" for seed in range(seeds)]
-    return [run for run in runs if ending(run).get("status") == 0]
+    endings = {run: ending(run) for run in runs}
+    return {run: notes["test_accuracy"] for run, notes in endings.items() if notes.get("status") == 0}
 
 
 def committee_error(runs: Sequence[Path], arguments: argparse.Namespace) -> float:
@@ -271,14 +272,6 @@ def together(names: Sequence[str], arguments: argparse.Namespace) -> str:
         raise ValueError(f"--together: no run of {', '.join(names)} is finished in {arguments.out}")
     of = "validation" if arguments.validate else "test"
     return f"{len(runs)} networks of {', '.join(names)} together: {of} error {committee_error(runs, arguments):.2f} %"
-
-
-def metrics(run: Path) -> list[dict[str, str]]:
-    """A run's metrics, a record for each epoch."""
-    if not (run / "metrics.csv").exists():  # no epoch was asked for
-        return []
-    with (run / "metrics.csv").open(encoding="utf-8") as table:
-        return list(csv.DictReader(table))
 
 
 def table(arguments: argparse.Namespace) -> str:
@@ -322,28 +315,29 @@ def run_row(name: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
+@command.checked
 def split_options(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"received {text!r}: {error}") from error
+        raise ValueError(f"value: received {text!r}: {error}") from error
 
 
+@command.checked
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"received {text!r}, but it must be an integer of at least 1")
+        raise ValueError(f"value: received {text!r}, but it must be an integer of at least 1")
     return int(text)
 
 
+@command.checked
 def row_names(text: str) -> list[str]:
-    return [row_name(part) for part in text.split(",")]
+    return [check_name("value", part, ROWS) for part in text.split(",")]
 
 
+@command.checked
 def row_name(text: str) -> str:
-    try:
-        return check_name("value", text, ROWS)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("value: ")) from error
+    return check_name("value", text, ROWS)
 
 
 def main(given: Sequence[str] | None = None) -> int:
