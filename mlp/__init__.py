@@ -1,7 +1,7 @@
 """mlp: multilayer perceptrons trained layer by layer, with the δ recursion written out and no computation graph.
 
-Read network.py first (the recursion), then objective.py (the cost/gradient function) and optimizers.py (what minimises
-it). `python -m mlp.train --help` is the command line.
+Read backprop.py first (the recursion), then layers/dense.py, objective.py (the cost/gradient function) and optimizers/
+(what minimises it). `python -m mlp.train --help` is the command line.
 """
 
 from mlp import plots as plots
@@ -20,10 +20,11 @@ from mlp.distort import Distortion as Distortion
 from mlp.distort import Elastic as Elastic
 from mlp.gradcheck import check_gradient as check_gradient
 from mlp.layers import Dense as Dense
+from mlp.layers import Layer as Layer
 from mlp.network import MLP as MLP
 from mlp.objective import Objective as Objective
-from mlp.objective import Sparsity as Sparsity
 from mlp.optimizers import State as State
 from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
 from mlp.optimizers import sgd as sgd
+from mlp.penalties import Sparsity as Sparsity

@@ -5,6 +5,7 @@ Every one of them but softmax works element by element, and has a derivative tha
 with `value(Z)` and `derivative(Z)`, both returning an array of Z's shape; `get` wraps it.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,15 +26,15 @@ class Activation:
         """out ← σ(Z); both (n, units), and out may be Z itself unless `keeps_z`."""
         raise NotImplementedError
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
-        """Δ ← Δ ⊙ σ′(Z), in place, all (n, units). A = σ(Z) may be overwritten: nothing reads it afterwards."""
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
+        """Δ ← Δ ⊙ σ′(Z), in place, with A = σ(Z) left as it is; all (n, units), and spare is room for σ′."""
         raise NotImplementedError
 
     def derivative(self, Z: Array) -> Array:
         """σ′(Z), a new array of Z's shape; of softmax, whose derivative is a matrix, the sums of its columns (0)."""
         A, derivative = np.empty_like(Z), np.ones_like(Z)
         self.value(Z, A)
-        self.backward(derivative, Z, A)
+        self.backward(derivative, Z, A, np.empty_like(Z))
         return derivative
 
 
@@ -56,7 +57,7 @@ class Identity(Activation):
         if out is not Z:
             out[...] = Z
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         pass
 
 
@@ -68,9 +69,9 @@ class ReLU(Activation):
     def value(self, Z: Array, out: Array) -> None:
         np.maximum(Z, _row(0, Z), out=out)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
-        np.minimum(A, _row(1, A), out=A)
-        Delta *= np.ceil(A, out=A)  # ⌈min(a, 1)⌉ = [a > 0]
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
+        np.minimum(A, _row(1, A), out=spare)
+        Delta *= np.ceil(spare, out=spare)  # ⌈min(a, 1)⌉ = [a > 0]
 
 
 class Softplus(Activation):
@@ -81,10 +82,10 @@ class Softplus(Activation):
     def value(self, Z: Array, out: Array) -> None:
         np.logaddexp(Z, 0, out=out)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
-        np.negative(A, out=A)
-        np.expm1(A, out=A)
-        Delta *= np.negative(A, out=A)
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
+        np.negative(A, out=spare)
+        np.expm1(spare, out=spare)
+        Delta *= np.negative(spare, out=spare)
 
 
 class Threshold(Activation):
@@ -96,7 +97,7 @@ class Threshold(Activation):
         np.sign(Z, out=out)
         np.maximum(out, _row(0, out), out=out)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         Delta[...] = 0
 
 
@@ -111,9 +112,9 @@ class Logistic(Activation):
         out *= 0.5
         out += 0.5
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         Delta *= A
-        Delta *= np.subtract(1, A, out=A)
+        Delta *= np.subtract(1, A, out=spare)
 
 
 class Tanh(Activation):
@@ -124,9 +125,9 @@ class Tanh(Activation):
     def value(self, Z: Array, out: Array) -> None:
         np.tanh(Z, out=out)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
-        np.square(A, out=A)
-        Delta *= np.subtract(1, A, out=A)
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
+        np.square(A, out=spare)
+        Delta *= np.subtract(1, spare, out=spare)
 
 
 class Softmax(Activation):
@@ -139,7 +140,7 @@ class Softmax(Activation):
         np.exp(out, out=out)
         out /= np.add.reduce(out, axis=1, keepdims=True)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         """Δ ← Jᵀ Δ row by row, with J = diag(a) − a aᵀ: Δ ← A ⊙ (Δ − Σ Δ ⊙ A)."""
         Delta -= np.einsum("nu,nu->n", Delta, A)[:, None]
         Delta *= A
@@ -165,7 +166,7 @@ class _Custom(Activation):
     def value(self, Z: Array, out: Array) -> None:
         out[...] = self._checked("value", self.custom.value(Z), Z)
 
-    def backward(self, Delta: Array, Z: Array, A: Array) -> None:
+    def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         Delta *= self._checked("derivative", self.custom.derivative(Z), Z)
 
     def _checked(self, method: str, result: Any, Z: Array) -> Any:
@@ -180,6 +181,11 @@ class _Custom(Activation):
 ACTIVATIONS: dict[str, Activation] = {
     kind.name: kind() for kind in (Identity, ReLU, Softplus, Threshold, Logistic, Tanh, Softmax)
 }
+
+
+def find(name: Any, known: Mapping[str, Activation]) -> Activation:
+    """The activation of that name among those known, which may include the user's own."""
+    return known[check_name("activation", name, known)]
 
 
 def get(activation: Any, argument: str = "activation") -> Activation:

@@ -48,7 +48,10 @@ def axpy(alpha: float, x: Array, y: Array) -> None:
 
 
 def scale(alpha: float, x: Array) -> None:
-    """x ← αx, in place, for contiguous vectors; on all cores where they are long."""
+    """x ← αx, in place, for contiguous vectors; on all cores where they are long. With α = 0, x need not hold numbers yet."""
+    if alpha == 0:
+        x.fill(0)
+        return
     result = _SCAL[x.dtype](alpha, x)
     if result is not x:
         x[...] = result

@@ -31,9 +31,9 @@ import numpy as np
 
 from mlp.activations import ACTIVATIONS, Activation
 from mlp.blas import Array
-from mlp.checks import shown
+from mlp.checks import DTYPES, shown
 from mlp.layers import Dense
-from mlp.network import DTYPES, MLP
+from mlp.network import MLP
 from mlp.optimizers import State
 
 FORMAT, STATE_FORMAT, VERSION = "mlp-model", "mlp-state", 1

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -73,6 +73,68 @@ def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
 
 
+def parse_call(name: str, text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str]]:
+    """A text such as "step:0.1:10" or "elastic:sigma=4" as what it names and its parameters by name, still as texts.
+
+    `known` has the parameters' names for each thing that may be named; they are given in that order, or by name.
+    """
+    called, *given = text.split(":")
+    parameters = known[check_name(name, called, known)]
+    found: dict[str, str] = {}
+    for position, part in enumerate(given):
+        parameter, equals, value = part.rpartition("=")
+        if equals:
+            check_name(f"{name} {called}", parameter, parameters)
+        elif position >= len(parameters):
+            takes = f"takes {', '.join(parameters)}" if parameters else "takes no parameters"
+            raise ValueError(f"{name}: received {shown(text)}, but {called} {takes}")
+        else:
+            parameter = parameters[position]
+        if parameter in found:
+            raise ValueError(f"{name}: received {parameter!r} twice in {shown(text)}, but once is enough")
+        found[parameter] = value
+    return called, found
+
+
+def parse_number(name: str, text: str) -> float:
+    """The number that a text spells."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name}: received {shown(text)}, but it must be a number") from None
+
+
+# Arrays
+
+
+def as_array(name: str, value: Any, allowed: str) -> Array:
+    """The value as an array of real numbers; memory-mapped arrays stay mapped.
+
+    Masked arrays are refused, since their masked values would be used, and so are sparse ones, which numpy doesn't read.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: received a masked array, but it must be {allowed}: fill it in (.filled(value))")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name}: received the sparse {shown(value)}, but it must be {allowed}: make it dense (.toarray())")
+    try:
+        array: Array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}") from error
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name}: received dtype {array.dtype}, but it must be {allowed}: real numbers")
+    return array
+
+
+def check_parameters(name: str, value: Any, size: int | None = None) -> Array:
+    """The value as a vector of parameters, (P,) real numbers of any dtype; `size` is P where it is known."""
+    shape = f"({'P' if size is None else size},)"
+    vector = as_array(name, value, f"a vector {shape}")
+    if vector.ndim != 1 or vector.size != (vector.size if size is None else size) or vector.size == 0:
+        has = "" if size is None else f" the network has {size:,} parameters:"
+        raise ValueError(f"{name}: received shape {vector.shape}, but it must be a vector{has} {shape}")
+    return vector
+
+
 def converted(name: str, vector: Any, dtype: Any) -> Array:
     """Parameters in that dtype, in which what is finite must stay so; the array itself where it is of that dtype already."""
     given = np.asarray(vector)
@@ -82,3 +144,29 @@ def converted(name: str, vector: Any, dtype: Any) -> Array:
     if beyond.any():
         raise ValueError(f"{name}: received {given[beyond][0]:g}, but every parameter must be finite in {np.dtype(dtype)}")
     return own
+
+
+#: What parameters and arithmetic may be in.
+DTYPES = ("float32", "float64")
+
+
+def check_dtype(name: str, dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, in any of numpy's spellings."""
+    try:
+        spelt = str(np.dtype(dtype).name) if dtype is not None else "None"
+    except TypeError:
+        spelt = str(dtype)
+    return np.dtype(check_name(name, spelt, DTYPES))
+
+
+def check_callable(name: str, function: Any) -> None:
+    """Raise TypeError unless it is None or can be called."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: received {shown(function)}, but it must be callable")
+
+
+def check_generator(name: str, seed: Any) -> np.random.Generator:
+    """The generator itself, or one from a seed: an integer of at least 0, or None for another each time."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(None if seed is None else check_integer(name, seed, at_least=0))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mlp.activations import Activation
-from mlp.blas import Array, dot
+from mlp.blas import Array
 from mlp.checks import check_name, shown
 
 
@@ -50,19 +50,19 @@ _SMALLEST = {np.dtype(dtype): np.finfo(dtype).tiny for dtype in (np.float32, np.
 
 
 class Cost:
-    """A cost summed over a batch, and the output error it sends back. Subclasses are shared and hold no state."""
+    """A cost of each example, and the output error it sends back. Subclasses are shared and hold no state."""
 
     name = ""
 
-    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
-        """Σᵢ Cᵢ from the output's weighted input Z and activation A (both (n, units), left alone) and targets Y.
+    def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
+        """Cᵢ (n,) from the output's weighted input Z and activation A (both (n, units), left alone) and targets Y.
 
-        scratch (n, units) is room to work in: it is about to receive Δ^L.
+        spare (n, units) is room to work in.
         """
         raise NotImplementedError
 
-    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
-        """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (n, units). Z and A may be overwritten."""
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
+        """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (n, units), and spare is room to work in."""
         raise NotImplementedError
 
     def goes_with(self, activation: Activation) -> bool:
@@ -78,15 +78,16 @@ class Quadratic(Cost):
 
     name = "quadratic"
 
-    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
-        scratch[...] = A
-        _subtract_targets(scratch, Y)
-        return 0.5 * dot(scratch.ravel(), scratch.ravel())
+    def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
+        spare[...] = A
+        _subtract_targets(spare, Y)
+        costs: Array = np.einsum("nu,nu->n", spare, spare)
+        return np.multiply(costs, 0.5, out=costs)
 
-    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
         out[...] = A
         _subtract_targets(out, Y)
-        activation.backward(out, Z, A)
+        activation.backward(out, Z, A, spare)
 
 
 class _CrossEntropy(Cost):
@@ -94,7 +95,7 @@ class _CrossEntropy(Cost):
 
     output = ""
 
-    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
         out[...] = A
         _subtract_targets(out, Y)
 
@@ -116,22 +117,23 @@ class LogisticCrossEntropy(_CrossEntropy):
     name = "logistic_cross_entropy"
     output = "logistic"
 
-    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
-        np.abs(Z, out=scratch)
-        np.negative(scratch, out=scratch)
-        np.exp(scratch, out=scratch)
-        total = float(np.log1p(scratch, out=scratch).sum())
+    def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
+        np.abs(Z, out=spare)
+        np.negative(spare, out=spare)
+        np.exp(spare, out=spare)
+        costs: Array = np.log1p(spare, out=spare).sum(axis=1)
         # max(z, 0) − yz one by one, before summing: of terms of size |z|, what is left is what counts.
         if holds_labels(Y):
-            np.maximum(Z, 0, out=scratch)
+            np.maximum(Z, 0, out=spare)
             chosen = _row_numbers(len(Y)), Y
-            scratch[chosen] -= Z[chosen]
+            spare[chosen] -= Z[chosen]
         else:
-            np.sign(Z, out=scratch)
-            np.maximum(scratch, 0, out=scratch)  # [z > 0]
-            scratch -= Y
-            scratch *= Z
-        return total + float(scratch.sum())
+            np.sign(Z, out=spare)
+            np.maximum(spare, 0, out=spare)  # [z > 0]
+            spare -= Y
+            spare *= Z
+        costs += spare.sum(axis=1)
+        return costs
 
 
 class SoftmaxCrossEntropy(_CrossEntropy):
@@ -143,10 +145,10 @@ class SoftmaxCrossEntropy(_CrossEntropy):
     name = "softmax_cross_entropy"
     output = "softmax"
 
-    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
         """Δ^L = A Σⱼ yⱼ − Y, which is A − Y but for the rounding of probabilities that don't quite sum to 1."""
         if holds_labels(Y):
-            super().output_error(Z, A, Y, activation, out)
+            super().output_error(Z, A, Y, activation, out, spare)
         else:
             np.multiply(A, Y.sum(axis=1, keepdims=True), out=out)
             out -= Y
@@ -157,16 +159,18 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         if abs(Y[worst].sum() - 1) > 1e-3:
             raise ValueError(f"{name}: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
 
-    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+    def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
         if holds_labels(Y):
             likelihoods = A[_row_numbers(len(Y)), Y]
             if np.minimum.reduce(likelihoods) >= _SMALLEST[A.dtype]:
-                return -float(np.add.reduce(np.log(likelihoods)))
-        np.subtract(Z, Z.max(axis=1, keepdims=True), out=scratch)
-        chosen = scratch[_row_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", scratch, Y)
+                np.log(likelihoods, out=likelihoods)
+                return np.negative(likelihoods, out=likelihoods)
+        np.subtract(Z, Z.max(axis=1, keepdims=True), out=spare)
+        chosen = spare[_row_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", spare, Y)
         weight = 1.0 if holds_labels(Y) else Y.sum(axis=1)
-        np.exp(scratch, out=scratch)
-        return float((weight * np.log(scratch.sum(axis=1)) - chosen).sum())
+        np.exp(spare, out=spare)
+        costs: Array = weight * np.log(spare.sum(axis=1)) - chosen
+        return costs
 
 
 @runtime_checkable
@@ -184,16 +188,16 @@ class _Custom(Cost):
         self.custom = custom
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
-    def value(self, Z: Array, A: Array, Y: Array, scratch: Array) -> float:
+    def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
         costs = self.custom.value(A, self._as_numbers(A, Y))
         if np.shape(costs) != (len(A),):
             raise ValueError(
                 f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
                 f"but it must return one cost for each example, ({len(A)},)"
             )
-        return float(np.sum(costs))
+        return np.asarray(costs)
 
-    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array) -> None:
+    def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
         gradient = self.custom.gradient(A, self._as_numbers(A, Y))
         if np.shape(gradient) != A.shape:
             raise ValueError(
@@ -201,7 +205,7 @@ class _Custom(Cost):
                 f"but it must return A's own shape, {A.shape}"
             )
         out[...] = gradient
-        activation.backward(out, Z, A)
+        activation.backward(out, Z, A, spare)
 
     @staticmethod
     def _as_numbers(A: Array, Y: Array) -> Array:
@@ -242,3 +246,10 @@ def get(cost: Any, output: Activation) -> Cost:
             f"{getattr(chosen, 'output', 'other')!r} outputs; quadratic goes with every output"
         )
     return chosen
+
+
+def check_numbers(name: str, Y: Array, cost: Cost) -> None:
+    """Whether numbers (n, outputs) can be targets of that cost."""
+    if not np.isfinite(Y).all():
+        raise ValueError(f"{name}: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
+    cost.check_targets(name, Y)

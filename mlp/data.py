@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -66,14 +66,6 @@ class Examples:
     def __getitem__(self, rows: Any) -> "Examples":
         """Some of the examples: a slice (no copy), indices or a mask."""
         return Examples(self.X[rows], self.y[rows])
-
-
-def batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterator[Array]:
-    """The n examples in a new random order, as index arrays of batch_size; the last may be shorter. None: one of all."""
-    order = rng.permutation(n)
-    step = batch_size or n
-    for start in range(0, n, step):
-        yield order[start : start + step]
 
 
 def read_idx(path: str | os.PathLike[str], *, mapped: bool = False) -> Array:

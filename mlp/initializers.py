@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_name, check_number, shown
+from mlp.checks import check_number, parse_call, parse_number, shown
 
 Initializer = Callable[[int, int, np.random.Generator], Array]
 
@@ -81,18 +81,17 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
+#: What can be said of each after a colon, as in "small_normal:0.1".
+PARAMETERS = {name: ("epsilon",) if name == "small_normal" else () for name in INITIALIZERS}
+
+
 def get(init: Any) -> Initializer:
     """The initialiser of that name, or the user's own function. "small_normal:0.1" sets ε."""
     if isinstance(init, str):
-        name, colon, parameter = init.partition(":")
-        if colon and name == "small_normal":
-            try:
-                return small_normal(float(parameter))
-            except ValueError as error:
-                raise ValueError(
-                    f"init: received {shown(init)}, but ε in 'small_normal:ε' must be a finite number above 0"
-                ) from error
-        return INITIALIZERS[check_name("init", init, INITIALIZERS)]
+        name, texts = parse_call("init", init, PARAMETERS)
+        if not texts:
+            return INITIALIZERS[name]
+        return small_normal(**{of: parse_number(f"init {name} {of}", text) for of, text in texts.items()})
     if callable(init):
         return init  # type: ignore[no-any-return]
     raise TypeError(

@@ -25,9 +25,8 @@ from tqdm import tqdm
 import mlp
 from mlp import activations, command, costs, distort, initializers
 from mlp.checkpoint import Run, read_configuration
-from mlp.checks import check_integer, check_name, check_number
-from mlp.network import DTYPES
-from mlp.optimizers import CALLBACK, DIVERGED, get_schedule
+from mlp.checks import DTYPES, check_integer, check_name, check_number
+from mlp.optimizers import CALLBACK, DIVERGED, schedules
 
 PROG = "python -m mlp.train"
 
@@ -157,7 +156,7 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
             run.save_state(snapshot())
             saved = time.monotonic()
 
-    minimiser = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}[options.optimizer]
+    minimiser: Any = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}[options.optimizer]
     settings = {name: getattr(options, name) for name in DEFAULTS[options.optimizer] if name not in ("epochs", *_NO_NOISE)}
     if options.optimizer == "lbfgs":
         settings["maxiter"] = options.epochs
@@ -555,7 +554,7 @@ def _batch_size(text: str) -> int | str:
 
 @command.checked
 def _schedule(text: str) -> str:
-    get_schedule(text, 1)
+    schedules.get(text, 1)
     return text
 
 

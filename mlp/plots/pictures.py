@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlp.batches import check_input
 from mlp.blas import Array
 from mlp.checks import check_integer, check_name, check_number, shown
-from mlp.network import check_input
 from mlp.plots.answers import check_labels, labels_and_confidence
 from mlp.plots.canvas import DPI, counted, drawing, signed
 from mlp.plots.charts import ridges

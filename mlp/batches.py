@@ -1,0 +1,149 @@
+"""Examples on their way into a network: what X and y may be, and `Batches`, which gathers and scales them.
+
+8-bit unsigned X is taken as pixel intensities: it stays 8 bits in memory and is scaled from 0 … 255 to 0 … 1 as a batch
+is gathered.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mlp.blas import Array
+from mlp.checks import as_array, shown
+
+Distort = Callable[[Array, np.random.Generator], Array]
+
+#: How many rows are looked at together where there may be many.
+_ROWS = 1024
+
+
+def draw_batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterator[Array]:
+    """The n examples in a new random order, as index arrays of batch_size; the last may be shorter. None: one of all."""
+    order = rng.permutation(n)
+    step = batch_size or n
+    for start in range(0, n, step):
+        yield order[start : start + step]
+
+
+def check_input(inputs: Any, features: int, dtype: Any) -> Array:
+    """X as an array (n, features) of real numbers that are finite in dtype, or an error that says what is wrong with it."""
+    X = as_array("X", inputs, f"an array (examples, {features})")
+    if X.ndim != 2:
+        raise ValueError(f"X: received shape {X.shape}, but it must be (examples, {features})")
+    if X.shape[1] != features:
+        raise ValueError(
+            f"X: received {X.shape[1]} features, shape {X.shape}, but the network takes {features}: (examples, {features})"
+        )
+    if len(X) == 0:
+        raise ValueError(f"X: received no examples, shape {X.shape}, but at least one is needed")
+    if X.dtype.kind == "f":
+        for start in range(0, len(X), _ROWS):
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(X[start : start + _ROWS].astype(dtype, copy=False))
+            if not finite.all():
+                row, column = np.argwhere(~finite)[0]
+                raise ValueError(
+                    f"X: received {X[start + row, column]} at example {start + row:,}, feature {column:,}, "
+                    f"but every value must be finite in {np.dtype(dtype)}"
+                )
+    return X
+
+
+def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
+    """Targets in one of the two forms of costs.py: labels (n,) or numbers (n, outputs) in that dtype."""
+    allowed = f"class labels ({n},) or numbers ({n}, {outputs})" if outputs > 1 else f"numbers ({n},) or ({n}, 1)"
+    y = as_array("y", targets, allowed)
+    if y.shape not in ((n,), (n, outputs)):
+        raise ValueError(f"y: received shape {y.shape} for {n:,} examples, but it must be {allowed}")
+    if y.ndim == 1 and outputs > 1:
+        if y.dtype.kind not in "ui":
+            raise TypeError(f"y: received dtype {y.dtype}, but class labels must be integers from 0 to {outputs - 1}")
+        wrong = np.flatnonzero((y < 0) | (y >= outputs))
+        if len(wrong):
+            raise ValueError(
+                f"y: received label {y[wrong[0]]} at example {wrong[0]:,}, but labels must be from 0 to {outputs - 1}"
+            )
+        return y.astype(np.intp)
+    with np.errstate(over="ignore"):
+        Y: Array = y.reshape(n, outputs).astype(dtype)
+    return Y
+
+
+def check_rows(chosen: Any, n: int) -> Array | None:
+    """Row numbers (m,) of n examples from indices or a slice; None for all of them."""
+    if chosen is None:
+        return None
+    if isinstance(chosen, slice):
+        try:
+            chosen = range(n)[chosen]
+        except TypeError:
+            raise TypeError(f"rows: received {shown(chosen)}, but a slice must be of integers") from None
+    rows: Array = np.asarray(chosen)
+    if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"rows: received shape {rows.shape} of {rows.dtype}, but it must be a slice or one or more integer indices"
+        )
+    low, high = int(rows.min()), int(rows.max())
+    if low < 0 or high >= n:
+        raise ValueError(f"rows: received {low if low < 0 else high}, but it must be from 0 to {n - 1:,}")
+    return rows
+
+
+def copy_input(rows: Array, out: Array) -> None:
+    """out ← rows, (n, features), in out's dtype; 8-bit unsigned rows are scaled from 0 … 255 to 0 … 1."""
+    if rows.dtype == np.uint8:
+        np.multiply(rows, out.dtype.type(1 / 255), out=out)
+    else:
+        out[...] = rows
+
+
+class Batches:
+    """Gathers rows of X and Y. Its scratch: room for 8-bit rows on their way, and for targets, made once.
+
+    Args:
+        X: inputs (n, features), checked.
+        Y: targets, (n,) labels or (n, outputs) numbers, or None: the inputs themselves, once gathered.
+        distort: what is done to inputs as they are gathered, or None.
+    """
+
+    def __init__(self, X: Array, Y: Array | None, distort: Distort | None = None):
+        self.X = X
+        self.Y = Y
+        self.distort = distort
+        self._rows_of: dict[str, Array] = {}
+
+    def inputs(self, rows: Any, rng: np.random.Generator | None, out: Array) -> None:
+        """out ← those rows of X, (n, features): distorted if there is a generator, and scaled where they are pixels."""
+        if rng is not None and self.distort is not None:
+            copy_input(self._distorted(rows, rng), out=out)
+        elif isinstance(rows, slice):
+            copy_input(self.X[rows], out=out)
+        elif self.X.dtype == out.dtype:
+            self.X.take(rows, 0, out, "clip")  # mode="clip" spares numpy a buffered copy
+        else:
+            copy_input(self._taken("X", self.X, rows), out=out)
+
+    def targets(self, rows: Any, inputs: Array) -> Array:
+        """Those rows of Y; where there is none, the inputs as they were gathered."""
+        if self.Y is None:
+            return inputs
+        return self._taken("Y", self.Y, rows)
+
+    def _taken(self, name: str, array: Array, rows: Any) -> Array:
+        """Those rows of an array, in the same room each time."""
+        if isinstance(rows, slice):
+            return array[rows]
+        room = self._rows_of.get(name)
+        if room is None or len(room) < len(rows):
+            room = self._rows_of[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
+        return array.take(rows, 0, room[: len(rows)], "clip")
+
+    def _distorted(self, rows: Any, rng: np.random.Generator) -> Array:
+        given = self.X[rows].copy() if isinstance(rows, slice) else self.X[rows]  # its own, to be changed in place too
+        assert self.distort is not None
+        distorted = self.distort(given, rng)
+        if not isinstance(distorted, np.ndarray) or (distorted.shape, distorted.dtype) != (given.shape, given.dtype):
+            found = f"{distorted.dtype} {distorted.shape}" if isinstance(distorted, np.ndarray) else shown(distorted)
+            raise ValueError(f"distort: returned {found}, but it must be an array of {given.dtype} {given.shape}")
+        return distorted

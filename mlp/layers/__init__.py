@@ -1,0 +1,13 @@
+"""Layers, one kind a file. Read base.py (what a layer is), then dense.py; the passes over them are in backprop.py."""
+
+from mlp.layers.base import Layer as Layer
+from mlp.layers.dense import Dense as Dense
+from mlp.layers.dropout import Dropout as Dropout
+
+#: The kinds of layer that model files know, by the name they go by there.
+KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in (Dense,)}
+
+
+def kind_of(layer: Layer) -> str:
+    """What model files call a layer: its kind, or its class's name where that is a subclass of your own."""
+    return layer.kind if KINDS.get(layer.kind) is type(layer) else type(layer).__name__

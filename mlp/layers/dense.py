@@ -1,0 +1,72 @@
+"""`Dense`, a fully connected layer: W, b and the three verbs of the backpropagation lecture, in batched matrix form.
+
+Rows are examples. The lectures write columns, z = Wa + b; a batch of rows is their transpose, Z = A Wᵀ + b.
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlp import activations, initializers
+from mlp.blas import Array, add_column_sums, gemm
+from mlp.checks import check_integer
+from mlp.layers.base import Layer, Shapes
+
+
+class Dense(Layer):
+    """A layer of `units` units, each connected to all `fan_in` inputs. Row j of W is what unit j looks for in its input.
+
+    Args:
+        fan_in: number of inputs.
+        units: number of outputs.
+        activation: a name, or an object with value(z) and derivative(z).
+        init: how W is drawn: a name, or a function (n_in, n_out, rng) -> (n_out, n_in). None: the network's choice.
+
+    Attributes:
+        W, b: weights (units, fan_in) and biases (units,), views of the network's θ; zeros in a layer by itself.
+    """
+
+    kind: ClassVar[str] = "dense"
+    decayed = ("W",)
+    normed = ("W",)
+    W: Array
+    b: Array
+
+    def __init__(self, fan_in: int, units: int, activation: Any = "identity", init: Any = None):
+        self.fan_in = check_integer("fan_in", fan_in, at_least=1)
+        self.units = check_integer("units", units, at_least=1)
+        self.activation = activations.get(activation)
+        self.init = None if init is None else initializers.get(init)
+
+    def shapes(self) -> Shapes:
+        return {"W": (self.units, self.fan_in), "b": (self.units,)}
+
+    def initialize(self, rng: np.random.Generator, init: Any = "glorot_uniform") -> None:
+        """Draw W anew, by the layer's own initialiser or else by `init`; b ← 0."""
+        self.draw_into("W", (self.init or initializers.get(init))(self.fan_in, self.units, rng))
+        self.b[...] = 0
+
+    def scratch(self, n: int, dtype: Any) -> Array:
+        """Ones (n,): a sum over examples is a product with them."""
+        return np.ones(n, dtype)
+
+    def forward(self, A: Array, out: Array, scratch: Array) -> None:
+        """out ← Z = A Wᵀ + b: from the activations below (n, fan_in) to the weighted inputs (n, units)."""
+        out[...] = self.b
+        gemm(1.0, A, self.W.T, 1.0, out)
+
+    def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
+        """out ← Δ W: the error (n, units) sent to the layer below (n, fan_in), before that layer's σ′."""
+        gemm(1.0, Delta, self.W, 0.0, out)
+
+    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Array) -> None:
+        """W ← W + α ΔᵀA and b ← b + α Σ rows of Δ, with Δ (n, units) and A (n, fan_in) of a pass.
+
+        On a layer with views of a gradient vector this adds up ∂C/∂W and ∂C/∂b; on one with views of θ itself and
+        α = −η/n, the same two products are the step of gradient descent, and no gradient is ever stored.
+        """
+        gemm(alpha, Delta.T, A, 1.0, self.W)
+        add_column_sums(alpha, Delta, scratch, 1.0, self.b)
+
+    def __repr__(self) -> str:
+        return f"Dense({self.fan_in}, {self.units}, {self.activation.name!r})"

@@ -1,0 +1,42 @@
+"""`Dropout`: a layer that lets some of its inputs through and drops the others (Srivastava et al. 2014, inverted).
+
+Its mask M is 0 with probability p and 1/(1 − p) otherwise, so that the mean of what comes through stays what it was:
+
+    Z = A ⊙ M,    and the error comes back through the same mask,    Δ ⊙ M
+
+It stands before a layer of the network only while that is trained with dropout (objective.py puts it there).
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlp.blas import Array
+from mlp.layers.base import Layer
+from mlp.noise import draw_16_bits
+
+
+class Dropout(Layer):
+    """Drops each of `fan_in` inputs with a probability of `rate`, to a 65,536th; each example's mask is drawn anew."""
+
+    inserted: ClassVar[bool] = True
+
+    def __init__(self, fan_in: int, rate: float):
+        self.fan_in = self.units = fan_in
+        self.rate = rate
+
+    def scratch(self, n: int, dtype: Any) -> Array:
+        """M (n, units)."""
+        return np.ones((n, self.units), dtype)
+
+    def draw(self, M: Array, rng: np.random.Generator) -> None:
+        """A mask of 0 and 1/(1 − p)."""
+        dropped = min(round(65536 * self.rate), 65535)  # of 65,536
+        np.greater_equal(draw_16_bits(M.shape, rng), dropped, out=M)  # 0 or 1
+        M *= 65536 / (65536 - dropped)
+
+    def forward(self, A: Array, out: Array, scratch: Array) -> None:
+        np.multiply(A, scratch, out=out)
+
+    def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
+        np.multiply(Delta, scratch, out=out)
