@@ -2,7 +2,7 @@
 
 Every one of them but softmax works element by element, and has a derivative that can be read off its output
 (tanh′ = 1 − tanh², and so on), so that the weighted input Z need not be kept. An activation of your own is any object
-with `value(Z)` and `derivative(Z)`, both returning an array of Z's shape; `get` wraps it.
+with `value(z)` and `derivative(z)`, both from z (n, units), examples as rows, to an array of that shape; `get` wraps it.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ class Activation:
     keeps_z = False
 
     def value(self, Z: Array, out: Array) -> None:
-        """out ← σ(Z); both (n, units), and out may be Z itself unless `keeps_z`."""
+        """out ← σ(Z); both (units, n), and out may be Z itself unless `keeps_z`."""
         raise NotImplementedError
 
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
-        """Δ ← Δ ⊙ σ′(Z), in place, with A = σ(Z) left as it is; all (n, units), and spare is room for σ′."""
+        """Δ ← Δ ⊙ σ′(Z), in place, with A = σ(Z) left as it is; all (units, n), and spare is room for σ′."""
         raise NotImplementedError
 
     def derivative(self, Z: Array) -> Array:
@@ -131,24 +131,24 @@ class Tanh(Activation):
 
 
 class Softmax(Activation):
-    """σ(z)ⱼ = e^zⱼ / Σₖ e^zₖ along each row. It belongs at the output, and its Jacobian is no element-wise factor."""
+    """σ(z)ⱼ = e^zⱼ / Σₖ e^zₖ down each column. It belongs at the output, and its Jacobian is no element-wise factor."""
 
     name = "softmax"
 
     def value(self, Z: Array, out: Array) -> None:
-        np.subtract(Z, np.maximum.reduce(Z, axis=1, keepdims=True), out=out)  # the largest exponent is 0: nothing overflows
+        np.subtract(Z, np.maximum.reduce(Z, axis=0), out=out)  # the largest exponent is 0: nothing overflows
         np.exp(out, out=out)
-        out /= np.add.reduce(out, axis=1, keepdims=True)
+        out /= np.add.reduce(out, axis=0)
 
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
-        """Δ ← Jᵀ Δ row by row, with J = diag(a) − a aᵀ: Δ ← A ⊙ (Δ − Σ Δ ⊙ A)."""
-        Delta -= np.einsum("nu,nu->n", Delta, A)[:, None]
+        """Δ ← Jᵀ Δ column by column, with J = diag(a) − a aᵀ: Δ ← A ⊙ (Δ − Σ Δ ⊙ A)."""
+        Delta -= np.add.reduce(np.multiply(Delta, A, out=spare), axis=0)
         Delta *= A
 
 
 @runtime_checkable
 class CustomActivation(Protocol):
-    """What an activation of the user's own offers: σ and σ′, element by element, each an array of z's shape."""
+    """What an activation of the user's own offers: σ and σ′, element by element, each an array of z's shape, (n, units)."""
 
     def value(self, z: Array, /) -> Array: ...
     def derivative(self, z: Array, /) -> Array: ...
@@ -164,18 +164,20 @@ class _Custom(Activation):
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
     def value(self, Z: Array, out: Array) -> None:
-        out[...] = self._checked("value", self.custom.value(Z), Z)
+        out[...] = self._asked("value", Z)
 
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
-        Delta *= self._checked("derivative", self.custom.derivative(Z), Z)
+        Delta *= self._asked("derivative", Z)
 
-    def _checked(self, method: str, result: Any, Z: Array) -> Any:
-        if np.shape(result) != Z.shape:
+    def _asked(self, method: str, Z: Array) -> Array:
+        """What the user's method makes of Z, which it is given with examples as rows."""
+        result = getattr(self.custom, method)(Z.T)
+        if np.shape(result) != Z.T.shape:
             raise ValueError(
                 f"activation {self.name!r}: its {method}(z) returned shape {np.shape(result)}, "
-                f"but it must return z's own shape, {Z.shape}"
+                f"but it must return z's own shape, {Z.T.shape}"
             )
-        return result
+        return np.asarray(result).T
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from mlp.blas import Array
 from mlp.checks import as_array, shown
+from mlp.costs import holds_labels
 
 Distort = Callable[[Array, np.random.Generator], Array]
 
@@ -125,10 +126,11 @@ class Batches:
             copy_input(self._taken("X", self.X, rows), out=out)
 
     def targets(self, rows: Any, inputs: Array) -> Array:
-        """Those rows of Y; where there is none, the inputs as they were gathered."""
+        """The targets of those rows, labels (m,) or numbers (outputs, m); where there is no Y, the inputs (features, m)."""
         if self.Y is None:
             return inputs
-        return self._taken("Y", self.Y, rows)
+        taken = self._taken("Y", self.Y, rows)
+        return taken if holds_labels(taken) else taken.T
 
     def _taken(self, name: str, array: Array, rows: Any) -> Array:
         """Those rows of an array, in the same room each time."""

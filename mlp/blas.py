@@ -33,11 +33,11 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
         C[...] = result.T
 
 
-def add_column_sums(alpha: float, A: Array, ones: Array, beta: float, out: Array) -> None:
-    """out ← α Σ rows of A + β out, in place: A (m, n), ones (m,), out (n,). With β = 0, out need not hold numbers yet."""
-    result = _GEMV[A.dtype](alpha, A.T, ones, beta, out, 0, 1, 0, 1, 0, 1)
-    if result is not out:
-        out[...] = result
+def gemv(alpha: float, A: Array, x: Array, beta: float, y: Array) -> None:
+    """y ← αAx + βy, in place: A (m, n) in row-major order, x (n,), y (m,). With β = 0, y need not hold numbers yet."""
+    result = _GEMV[A.dtype](alpha, A.T, x, beta, y, 0, 1, 0, 1, 1, 1)
+    if result is not y:
+        y[...] = result
 
 
 def axpy(alpha: float, x: Array, y: Array) -> None:

@@ -4,9 +4,10 @@ quadratic              Cᵢ = ½‖a − y‖²                      goes with e
 logistic_cross_entropy Cᵢ = −Σⱼ [yⱼ log aⱼ + (1−yⱼ) log(1−aⱼ)] goes with logistic outputs; leaves A − Y
 softmax_cross_entropy  Cᵢ = −Σⱼ yⱼ log aⱼ                  goes with a softmax output; leaves A − Y
 
-Targets Y come in one of two forms: numbers, (n, units), or class labels, (n,) integers, which stand for rows that are 1
+Targets Y come in one of two forms: numbers, (units, n), or class labels, (n,) integers, which stand for columns that are 1
 at the label and 0 elsewhere (one-hot) and are never written out as such. A cost of your own is any object with
-`value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given Y as numbers.
+`value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given A and Y as numbers (n, units),
+examples as rows.
 """
 
 from functools import lru_cache
@@ -20,27 +21,27 @@ from mlp.checks import check_name, shown
 
 
 def holds_labels(Y: Array) -> bool:
-    """Whether Y is in the form of class labels, (n,) integers, and not of numbers, (n, units)."""
+    """Whether Y is in the form of class labels, (n,) integers, and not of numbers, (units, n)."""
     return Y.ndim == 1
 
 
 def one_hot(labels: Array, units: int, dtype: Any) -> Array:
-    """Class labels (n,) as rows of numbers (n, units): 1 at the label, 0 elsewhere."""
-    rows = np.zeros((len(labels), units), dtype)
-    rows[np.arange(len(labels)), labels] = 1
-    return rows
+    """Class labels (n,) as columns of numbers (units, n): 1 at the label, 0 elsewhere."""
+    columns = np.zeros((units, len(labels)), dtype)
+    columns[labels, np.arange(len(labels))] = 1
+    return columns
 
 
 @lru_cache(maxsize=64)
-def _row_numbers(n: int) -> Array:
-    """0 … n − 1, the rows of a batch: with the labels, they index each example's own output."""
+def _numbers(n: int) -> Array:
+    """0 … n − 1, the columns of a batch: with the labels, they index each example's own output."""
     return np.arange(n)
 
 
 def _subtract_targets(A: Array, Y: Array) -> None:
     """A ← A − Y, in place."""
     if holds_labels(Y):
-        A[_row_numbers(len(Y)), Y] -= 1
+        A[Y, _numbers(len(Y))] -= 1
     else:
         A -= Y
 
@@ -55,14 +56,14 @@ class Cost:
     name = ""
 
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
-        """Cᵢ (n,) from the output's weighted input Z and activation A (both (n, units), left alone) and targets Y.
+        """Cᵢ (n,) from the output's weighted input Z and activation A (both (units, n), left alone) and targets Y.
 
-        spare (n, units) is room to work in.
+        spare (units, n) is room to work in.
         """
         raise NotImplementedError
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
-        """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (n, units), and spare is room to work in."""
+        """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (units, n), and spare is room to work in."""
         raise NotImplementedError
 
     def goes_with(self, activation: Activation) -> bool:
@@ -81,7 +82,7 @@ class Quadratic(Cost):
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
         spare[...] = A
         _subtract_targets(spare, Y)
-        costs: Array = np.einsum("nu,nu->n", spare, spare)
+        costs: Array = np.add.reduce(np.square(spare, out=spare), axis=0)
         return np.multiply(costs, 0.5, out=costs)
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
@@ -121,18 +122,18 @@ class LogisticCrossEntropy(_CrossEntropy):
         np.abs(Z, out=spare)
         np.negative(spare, out=spare)
         np.exp(spare, out=spare)
-        costs: Array = np.log1p(spare, out=spare).sum(axis=1)
+        costs: Array = np.log1p(spare, out=spare).sum(axis=0)
         # max(z, 0) − yz one by one, before summing: of terms of size |z|, what is left is what counts.
         if holds_labels(Y):
             np.maximum(Z, 0, out=spare)
-            chosen = _row_numbers(len(Y)), Y
+            chosen = Y, _numbers(len(Y))
             spare[chosen] -= Z[chosen]
         else:
             np.sign(Z, out=spare)
             np.maximum(spare, 0, out=spare)  # [z > 0]
             spare -= Y
             spare *= Z
-        costs += spare.sum(axis=1)
+        costs += spare.sum(axis=0)
         return costs
 
 
@@ -150,26 +151,27 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         if holds_labels(Y):
             super().output_error(Z, A, Y, activation, out, spare)
         else:
-            np.multiply(A, Y.sum(axis=1, keepdims=True), out=out)
+            np.multiply(A, Y.sum(axis=0), out=out)
             out -= Y
 
     def check_targets(self, name: str, Y: Array) -> None:
         super().check_targets(name, Y)
-        worst = int(np.abs(Y.sum(axis=1) - 1).argmax())
-        if abs(Y[worst].sum() - 1) > 1e-3:
-            raise ValueError(f"{name}: received a row that sums to {Y[worst].sum():g}, but class probabilities must sum to 1")
+        sums = Y.sum(axis=1)
+        worst = int(np.abs(sums - 1).argmax())
+        if abs(sums[worst] - 1) > 1e-3:
+            raise ValueError(f"{name}: received a row that sums to {sums[worst]:g}, but class probabilities must sum to 1")
 
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
         if holds_labels(Y):
-            likelihoods = A[_row_numbers(len(Y)), Y]
+            likelihoods = A[Y, _numbers(len(Y))]
             if np.minimum.reduce(likelihoods) >= _SMALLEST[A.dtype]:
                 np.log(likelihoods, out=likelihoods)
                 return np.negative(likelihoods, out=likelihoods)
-        np.subtract(Z, Z.max(axis=1, keepdims=True), out=spare)
-        chosen = spare[_row_numbers(len(Y)), Y] if holds_labels(Y) else np.einsum("nu,nu->n", spare, Y)
-        weight = 1.0 if holds_labels(Y) else Y.sum(axis=1)
+        np.subtract(Z, Z.max(axis=0), out=spare)
+        chosen = spare[Y, _numbers(len(Y))] if holds_labels(Y) else np.einsum("un,un->n", spare, Y)
+        weight = 1.0 if holds_labels(Y) else Y.sum(axis=0)
         np.exp(spare, out=spare)
-        costs: Array = weight * np.log(spare.sum(axis=1)) - chosen
+        costs: Array = weight * np.log(spare.sum(axis=0)) - chosen
         return costs
 
 
@@ -189,27 +191,28 @@ class _Custom(Cost):
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
-        costs = self.custom.value(A, self._as_numbers(A, Y))
-        if np.shape(costs) != (len(A),):
+        costs = self.custom.value(A.T, self._as_rows(A, Y))
+        if np.shape(costs) != Z.shape[1:]:
             raise ValueError(
                 f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
-                f"but it must return one cost for each example, ({len(A)},)"
+                f"but it must return one cost for each example, ({A.shape[1]},)"
             )
         return np.asarray(costs)
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
-        gradient = self.custom.gradient(A, self._as_numbers(A, Y))
-        if np.shape(gradient) != A.shape:
+        gradient = self.custom.gradient(A.T, self._as_rows(A, Y))
+        if np.shape(gradient) != A.T.shape:
             raise ValueError(
                 f"cost {self.name!r}: its gradient(A, Y) returned shape {np.shape(gradient)}, "
-                f"but it must return A's own shape, {A.shape}"
+                f"but it must return A's own shape, {A.T.shape}"
             )
-        out[...] = gradient
+        out[...] = np.asarray(gradient).T
         activation.backward(out, Z, A, spare)
 
     @staticmethod
-    def _as_numbers(A: Array, Y: Array) -> Array:
-        return one_hot(Y, A.shape[1], A.dtype) if holds_labels(Y) else Y
+    def _as_rows(A: Array, Y: Array) -> Array:
+        """Targets as numbers (n, units)."""
+        return (one_hot(Y, len(A), A.dtype) if holds_labels(Y) else Y).T
 
 
 COSTS: dict[str, Cost] = {kind.name: kind() for kind in (Quadratic, LogisticCrossEntropy, SoftmaxCrossEntropy)}

@@ -12,6 +12,7 @@ from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import check_input, copy_input
 from mlp.blas import Array
 from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, shown
+from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
 
 
@@ -127,9 +128,9 @@ class MLP:
                 rows = X[start : start + size]
                 if len(rows) < buffers.n:
                     buffers = Buffers(layers, len(rows), self.dtype, learning=False)
-                copy_input(rows, out=buffers.A[0])
+                copy_input(rows, out=buffers.X)
                 forward_pass(layers, buffers)
-                outputs[start : start + size] = buffers.A[-1]
+                outputs[start : start + size] = buffers.A[-1].T
         return outputs
 
     def predict(self, X: Any) -> Array:
@@ -169,6 +170,16 @@ def labels_from(outputs: Array) -> Array:
     """Class labels (n,) from outputs (n, units): the largest one's number; of a single one, whether it is above ½."""
     labels: Array = (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
     return labels
+
+
+def count_right(A: Array, Y: Array, activation: Activation) -> float:
+    """How many of n examples' labels are right, from outputs A (units, n) of that activation and targets Y, labels (n,) or
+    numbers (units, n); of several labels at once, each counts for its part."""
+    if holds_labels(Y):
+        return float(np.count_nonzero(A.argmax(axis=0) == Y))
+    if activation.name == "softmax":
+        return float(np.count_nonzero(A.argmax(axis=0) == Y.argmax(axis=0)))
+    return float(np.mean((A > 0.5) == (Y > 0.5))) * A.shape[1]
 
 
 def _given_layers(layers: Sequence[int] | Sequence[Layer], hidden: Any, output: Any) -> list[Layer]:

@@ -13,8 +13,6 @@ any, images and units are left as they are.
 """
 
 import hashlib
-import math
-import threading
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple, Self
@@ -23,14 +21,16 @@ import numpy as np
 
 from mlp import costs
 from mlp.backprop import Buffers, add_gradients, backward_pass, chunk_size, forward_pass
-from mlp.batches import Batches, Distort, check_input, check_rows, check_targets, copy_input
+from mlp.batches import Distort, check_input, check_rows, check_targets, copy_input
 from mlp.blas import Array, scale
-from mlp.checks import check_callable, check_number, check_parameters, shown
+from mlp.checks import check_callable, check_number, check_parameters
 from mlp.costs import holds_labels
-from mlp.layers import Dropout, Layer
-from mlp.network import MLP, check_network
-from mlp.noise import Noise, check_noise, generator
-from mlp.penalties import SparseUnits, Sparsity, WeightDecay, check_sparsity, decayed_vectors, shorten_rows
+from mlp.layers import Layer
+from mlp.layers.dropout import check_dropout
+from mlp.network import MLP, check_network, count_right
+from mlp.noise import Noise, check_noise
+from mlp.penalties import Sparsity, WeightDecay, check_sparsity, norm_of_decayed, shorten_rows
+from mlp.workspace import Workspace
 
 
 class Evaluation(NamedTuple):
@@ -38,27 +38,6 @@ class Evaluation(NamedTuple):
 
     cost: float
     accuracy: float | None
-
-
-class _Alone:
-    """Lets one call at a time in: `with` it; a second one is refused."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError(
-                "objective: is at work already, and its scratch memory serves one call at a time: give each thread "
-                "an Objective of its own (copy.copy(objective) shares the examples)"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-#: What of an objective is scratch, made anew in its copies.
-_SCRATCH = ("_alone", "_views", "_buffers", "_step", "_batches", "_dropout", "_sparse")
 
 
 class Objective:
@@ -84,10 +63,8 @@ class Objective:
         max_norm: the largest norm that a unit's incoming weights may have, above 0, or None. It is no part of the cost:
             `constrain` sees to it, which `sgd` and `adam` call after every step.
 
-    Scratch memory is kept from call to call, so an objective serves one call at a time; a second one, from another thread
-    or from a cost of your own, is refused. Who owns what: `_buffers` the arrays of passes by their sizes, `_views` the
-    layers at the last vectors met, `_batches` the room that rows are gathered in, `_step` a step's gradient where θ itself
-    is updated over several chunks.
+    Scratch memory is kept from call to call (workspace.py), so an objective serves one call at a time; a second one, from
+    another thread or from a cost of your own, is refused.
 
     >>> objective = Objective(MLP([784, 10]), train.X, train.y, weight_decay=1e-4)   # doctest: +SKIP
     >>> cost, gradient = objective(theta)                                            # doctest: +SKIP
@@ -115,11 +92,24 @@ class Objective:
         self.sparsity = check_sparsity(sparsity, net.layers)
         check_callable("distort", distort)
         self.distort = distort
-        self.dropout = None if dropout is None else _check_dropout(dropout, len(net.layers))
+        self.dropout = None if dropout is None else check_dropout(dropout, len(net.layers))
         self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, above=0)
         #: The noise of calls that are given none: None, but for `with_noise`.
         self.noise: Noise | None = None
-        self._clear()
+        self._make_workspace()
+
+    def _make_workspace(self) -> None:
+        self._work = Workspace(self.net, self.X, self.Y, self.distort, self.dropout, self.sparsity)
+        #: Where a step's gradient is added up that goes into θ itself, over several chunks.
+        self._step: Array | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies (copy.copy, pickle) share the examples, and have a workspace of their own."""
+        return {name: value for name, value in vars(self).items() if name not in ("_work", "_step")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._make_workspace()
 
     def _check_costs_targets(self) -> None:
         """Whether the cost can be taken of these targets."""
@@ -138,28 +128,6 @@ class Objective:
             rows = np.empty(self.X[start : start + size].shape, self.dtype)
             copy_input(self.X[start : start + size], out=rows)
             costs.check_numbers("X, being its own target", rows, self.cost)
-
-    def _clear(self) -> None:
-        """Fresh scratch memory."""
-        self._alone = _Alone()
-        self._chunk = chunk_size(self.net.layers, self.dtype)
-        self._views: list[tuple[Array, list[Layer]]] = []
-        self._buffers: dict[tuple[int, ...], Buffers] = {}
-        self._step: Array | None = None
-        self._batches = Batches(self.X, self.Y, self.distort)
-        rates = self.dropout or [0.0] * len(self.net.layers)
-        self._dropout = [
-            Dropout(layer.fan_in, rate) if rate else None for layer, rate in zip(self.net.layers, rates, strict=True)
-        ]
-        self._sparse = None if self.sparsity is None else SparseUnits(self.net.layers[self.sparsity.layer].units)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies (pickle, copy.deepcopy) have scratch memory of their own."""
-        return {name: value for name, value in vars(self).items() if name not in _SCRATCH}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._clear()
 
     def __len__(self) -> int:
         """How many examples there are."""
@@ -229,7 +197,7 @@ class Objective:
         numpy's floating-point warnings are the caller's to silence.
         """
         n = len(self) if rows is None else len(rows)
-        if out is theta and n > self._chunk:  # the first chunk's step must not move θ under the second
+        if out is theta and n > self._work.chunk:  # the first chunk's step must not move θ under the second
             if self._step is None:
                 self._step = np.empty_like(theta)
             cost = self.accumulate(theta, rows, self._step, alpha, 0.0, noise)
@@ -237,21 +205,19 @@ class Objective:
             out += self._step
             return cost
         noise = self.noise if noise is None else noise
-        total = 0.0
-        with self._alone:
+        total, first = 0.0, True
+        with self._work.alone:
             sparse = self._prepare_sparsity(theta, rows, noise)
-            layers, into = self._layers_at(theta), self._layers_at(out)
-            for buffers, Y in self._passes(rows, noise):
-                stack = self._stack(layers, noise)
+            layers, into = self._work.layers_at(theta), self._work.layers_at(out)
+            for buffers, Y in self._work.passes(rows, noise):
+                stack = self._work.stack(layers, noise)
                 total += self._learn(stack, buffers, Y)
-                if beta != 1.0:
-                    scale(beta, out)
-                    beta = 1.0  # the next chunk adds to this one
-                if out is theta:
-                    self.decay.add_gradient(layers, layers, alpha)
-                add_gradients(self._stack(into, noise), buffers, alpha / n)
-            if out is not theta:
-                self.decay.add_gradient(layers, into, alpha)
+                if first:
+                    if beta != 1.0:
+                        scale(beta, out)
+                    self.decay.add_gradient(layers, into, alpha)
+                    first = False
+                add_gradients(self._work.stack(into, noise), buffers, alpha / n)
         return total / n + sparse
 
     def _learn(self, stack: Sequence[Layer], buffers: Buffers, Y: Array) -> float:
@@ -268,29 +234,29 @@ class Objective:
 
         The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
         """
-        if self.sparsity is None or self._sparse is None:
+        if self.sparsity is None or self._work.sparse is None:
             return 0.0
-        stack = self._stack(self._layers_at(theta), noise)
-        below = stack.index(self._sparse)  # so many layers
-        total = np.zeros(self._sparse.units)
+        stack = self._work.stack(self._work.layers_at(theta), noise)
+        below = stack.index(self._work.sparse)  # so many layers
+        total = np.zeros(self._work.sparse.units)
         n = 0
-        for buffers, _ in self._passes(rows, noise):
+        for buffers, _ in self._work.passes(rows, noise):
             forward_pass(stack[:below], buffers)
-            total += buffers.A[below].sum(axis=0)
+            total += buffers.A[below].sum(axis=1)
             n += buffers.n
         tiny = np.finfo(self.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
         mean = np.clip(total / n, tiny, 1 - tiny)
-        self._sparse.gained = self.sparsity.derivative(mean).astype(self.dtype)
+        self._work.sparse.gained = self.sparsity.derivative(mean).astype(self.dtype)
         return self.sparsity.penalty(mean)
 
     def penalty(self, theta: Array) -> float:
         """The weight decay (λ/2) Σ_ℓ ‖W^ℓ‖² at θ."""
-        return self.decay.value(self._layers_at(self._check_theta(theta)))
+        return self.decay.value(self._work.layers_at(self._check_theta(theta)))
 
     def constrain(self, theta: Array) -> None:
         """Scale down, in place, each row of a W at θ (P,), in the network's dtype, whose norm is above `max_norm`."""
         if self.max_norm is not None:
-            shorten_rows(self._layers_at(theta), self.max_norm)
+            shorten_rows(self._work.layers_at(theta), self.max_norm)
 
     def evaluate(self, theta: Array) -> Evaluation:
         """The cost (penalty included) and the accuracy at θ over all examples, without a gradient.
@@ -299,13 +265,13 @@ class Objective:
         """
         own = self._check_theta(theta)
         total, right = 0.0, 0.0
-        with np.errstate(all="ignore"), self._alone:
+        with np.errstate(all="ignore"), self._work.alone:
             sparse = self._prepare_sparsity(own, None, None)
-            stack = self._stack(self._layers_at(own), None)
-            for buffers, Y in self._passes(None, None, learning=False):
+            stack = self._work.stack(self._work.layers_at(own), None)
+            for buffers, Y in self._work.passes(None, None, learning=False):
                 forward_pass(stack, buffers)
                 Z, A = buffers.Z[-1], buffers.A[-1]
-                right += self._count_right(A, Y)
+                right += count_right(A, Y, self.net.output) if self.classifies else 0.0
                 total += float(np.add.reduce(self.cost.values(Z, A, Y, spare=buffers.spare(A))))
         return Evaluation(total / len(self) + sparse + self.penalty(own), right / len(self) if self.classifies else None)
 
@@ -317,14 +283,14 @@ class Objective:
         The targets are held fixed, an autoencoder's too. Where noise is held (`with_noise`), it is the gradient with respect
         to the distorted input.
         """
-        gradient = np.concatenate([buffers.Delta[0].copy() for _, buffers in self._backward_passes(theta, rows)])
+        gradient = np.concatenate([buffers.Delta[0].T.copy() for _, buffers in self._backward_passes(theta, rows)])
         gradient /= len(gradient)
         return gradient
 
     def errors(self, theta: Array, rows: Any = None) -> list[Array]:
         """Δ¹, …, Δ^L, each (n, units): the errors of each example, not averaged, by layer."""
         parts = [
-            [Delta.copy() for layer, Delta in zip(stack, buffers.Delta[1:], strict=True) if not layer.inserted]
+            [Delta.T.copy() for layer, Delta in zip(stack, buffers.Delta[1:], strict=True) if not layer.inserted]
             for stack, buffers in self._backward_passes(theta, rows)
         ]
         return [np.concatenate(of_layer) for of_layer in zip(*parts, strict=True)]
@@ -337,72 +303,19 @@ class Objective:
         with np.errstate(all="ignore"):  # what overflows shows in the norms
             return {
                 "delta": np.array([np.sqrt(np.vdot(Delta, Delta) / len(Delta)) for Delta in errors]),
-                "W": np.array([_norm_of_weights(layer) for layer in self.net.astype(np.float64).at(gradient).layers]),
+                "W": np.array([norm_of_decayed(layer) for layer in self.net.astype(np.float64).at(gradient).layers]),
             }
 
     def _backward_passes(self, theta: Array, rows: Any) -> Iterator[tuple[list[Layer], Buffers]]:
         """The layers at θ and each pass over those rows, after the δ recursion down to the input."""
         chosen = check_rows(rows, len(self))
         own = self._check_theta(theta)
-        with np.errstate(all="ignore"), self._alone:
+        with np.errstate(all="ignore"), self._work.alone:
             self._prepare_sparsity(own, chosen, self.noise)
-            stack = self._stack(self._layers_at(own), self.noise)
-            for buffers, Y in self._passes(chosen, self.noise, to_input=True):
+            stack = self._work.stack(self._work.layers_at(own), self.noise)
+            for buffers, Y in self._work.passes(chosen, self.noise, to_input=True):
                 self._learn(stack, buffers, Y)
                 yield stack, buffers
-
-    # Gathering batches
-
-    def _passes(
-        self, rows: Any, noise: Noise | None, learning: bool = True, to_input: bool = False
-    ) -> Iterator[tuple[Buffers, Array]]:
-        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets).
-
-        Given noise, the inputs are distorted and masks are drawn.
-        """
-        n = len(self) if rows is None else len(rows)
-        rng = None if noise is None else generator(noise)
-        stack = self._stack(self.net.layers, noise)
-        for start in range(0, n, self._chunk):
-            stop = min(start + self._chunk, n)
-            chosen = slice(start, stop) if rows is None else rows[start:stop]
-            buffers = self._buffers_for(stack, stop - start, learning, to_input)
-            self._batches.inputs(chosen, rng, out=buffers.A[0])
-            if rng is not None:
-                for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
-                    layer.draw(scratch, rng)
-            yield buffers, self._batches.targets(chosen, buffers.A[0])
-
-    def _buffers_for(self, stack: Sequence[Layer], n: int, learning: bool, to_input: bool) -> Buffers:
-        """Buffers for n examples: those of the last few sizes are kept."""
-        key = n, len(stack), learning, to_input
-        if key not in self._buffers:
-            while len(self._buffers) >= 4:
-                del self._buffers[next(iter(self._buffers))]
-            self._buffers[key] = Buffers(stack, n, self.dtype, learning, to_input)
-        return self._buffers[key]
-
-    def _layers_at(self, vector: Array) -> list[Layer]:
-        """The network's layers with views of that vector; the last two are remembered, for θ and what is added up."""
-        for known, layers in self._views:
-            if known is vector:
-                return layers
-        layers = self.net.at(vector).layers
-        self._views = [(vector, layers), *self._views[:1]]
-        return layers
-
-    def _stack(self, layers: list[Layer], noise: Noise | None) -> list[Layer]:
-        """What a batch goes through: those layers, with `Dropout` below and `SparseUnits` above where they are wanted."""
-        if self._sparse is None and (noise is None or self.dropout is None):
-            return layers
-        stack: list[Layer] = []
-        for number, (layer, dropout) in enumerate(zip(layers, self._dropout, strict=True)):
-            if dropout is not None and noise is not None:
-                stack.append(dropout)
-            stack.append(layer)
-            if self._sparse is not None and self.sparsity is not None and number == self.sparsity.layer:
-                stack.append(self._sparse)
-        return stack
 
     def _check_theta(self, theta: Any) -> Array:
         """θ in the network's dtype: the vector itself where it is that already, a copy where it is not."""
@@ -418,16 +331,6 @@ class Objective:
         """Whether there is an accuracy: the targets are classes, or the outputs probabilities of some."""
         return self.Y is not None and (holds_labels(self.Y) or self.net.output.name in ("softmax", "logistic"))
 
-    def _count_right(self, A: Array, Y: Array) -> float:
-        """How many examples' labels are right; of several labels at once, each counts for its part."""
-        if not self.classifies:
-            return 0.0
-        if holds_labels(Y):
-            return float(np.count_nonzero(A.argmax(axis=1) == Y))
-        if self.net.output.name == "softmax":
-            return float(np.count_nonzero(A.argmax(axis=1) == Y.argmax(axis=1)))
-        return float(np.mean((A > 0.5) == (Y > 0.5))) * len(A)
-
     def fingerprint(self) -> str:
         """A digest of all that decides the cost: settings, and a thousand of the examples. States of runs carry it."""
         settings = (
@@ -440,21 +343,3 @@ class Objective:
         for array in (self.X, self.Y):
             digest.update(b"" if array is None else np.ascontiguousarray(array[some]).tobytes())
         return digest.hexdigest()
-
-
-def _norm_of_weights(layer: Layer) -> float:
-    """The Frobenius norm of all that is decayed in a layer; 0 where nothing is."""
-    return math.sqrt(sum(float(np.vdot(W, W)) for W in decayed_vectors(layer)))
-
-
-def _check_dropout(given: Any, layers: int) -> tuple[float, ...] | None:
-    """Dropout rates, one for each layer; None where nothing is dropped."""
-    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
-        raise TypeError(f"dropout: received {shown(given)}, but it must be {layers} probabilities, one for each layer's input")
-    if len(given) != layers:
-        raise ValueError(
-            f"dropout: received {len(given)} probabilities, but it must be {layers}, one for each layer's input, the "
-            "network's own first"
-        )
-    rates = tuple(check_number(f"dropout[{l}]", rate, at_least=0, below=1) for l, rate in enumerate(given))
-    return rates if any(rates) else None

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlp.blas import Array, axpy, dot, scale
+from mlp.blas import Array, axpy, dot
 from mlp.checks import check_integer, check_number, shown
 from mlp.layers import Layer
 
@@ -34,15 +34,17 @@ class WeightDecay:
             return
         for layer, target in zip(layers, into, strict=True):
             for W, out in zip(decayed_vectors(layer), decayed_vectors(target), strict=True):
-                if layer is target:
-                    scale(1 + alpha * self.rate, out)
-                else:
-                    axpy(alpha * self.rate, W, out)
+                axpy(alpha * self.rate, W, out)
 
 
 def decayed_vectors(layer: Layer) -> list[Array]:
     """What of a layer is decayed, each a vector."""
     return [getattr(layer, name).reshape(-1) for name in layer.decayed]
+
+
+def norm_of_decayed(layer: Layer) -> float:
+    """The Frobenius norm of all that is decayed in a layer; 0 where nothing is."""
+    return float(np.sqrt(sum(float(np.vdot(W, W)) for W in decayed_vectors(layer))))
 
 
 def shorten_rows(layers: Sequence[Layer], longest: float) -> None:
@@ -114,4 +116,4 @@ class SparseUnits(Layer):
         out[...] = A
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
-        np.add(Delta, self.gained, out=out)
+        np.add(Delta, self.gained[:, None], out=out)

@@ -101,7 +101,7 @@ class Layer:
             component -= math.prod(shape)
         raise IndexError(f"component: received {component} beyond the end of {self!r}")
 
-    # The three verbs; arrays of a batch are laid out as backprop.py says
+    # The three verbs. A batch of n examples is n columns; A⁰ alone is in column-major order, all else in row-major order
 
     def scratch(self, n: int, dtype: Any) -> Any:
         """What the verbs need besides A, Z and Δ for n examples (masks, sums): made once, and handed to each of them."""
@@ -111,17 +111,17 @@ class Layer:
         """Draw anew what is random in a pass (a mask); nothing unless the layer says otherwise."""
 
     def forward(self, A: Array, out: Array, scratch: Any) -> None:
-        """out ← Z, (n, units), from the activations below, A (n, fan_in)."""
+        """out ← Z, (units, n), from the activations below, A (fan_in, n)."""
         raise NotImplementedError
 
     def propagate(self, Delta: Array, out: Array, scratch: Any) -> None:
-        """out ← the error at the inputs, (n, fan_in), from the error Δ (n, units); before the layer below applies its σ′."""
+        """out ← the error at the inputs, (fan_in, n), from the error Δ (units, n); before the layer below applies its σ′."""
         raise NotImplementedError
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Any) -> None:
         """Add α times the gradient to this layer's own parameters, which are views of what is added up.
 
-        Δ (n, units) and A (n, fan_in) come from a pass.
+        Δ (units, n) and A (fan_in, n) come from a pass.
         """
 
     # Files

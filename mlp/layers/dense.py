@@ -1,6 +1,6 @@
 """`Dense`, a fully connected layer: W, b and the three verbs of the backpropagation lecture, in batched matrix form.
 
-Rows are examples. The lectures write columns, z = Wa + b; a batch of rows is their transpose, Z = A Wᵀ + b.
+Examples are columns, as the lectures write them: z = W a + b for one, Z = W A + b for n of them.
 """
 
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlp import activations, initializers
-from mlp.blas import Array, add_column_sums, gemm
+from mlp.blas import Array, gemm, gemv
 from mlp.checks import check_integer
 from mlp.layers.base import Layer, Shapes
 
@@ -51,22 +51,22 @@ class Dense(Layer):
         return np.ones(n, dtype)
 
     def forward(self, A: Array, out: Array, scratch: Array) -> None:
-        """out ← Z = A Wᵀ + b: from the activations below (n, fan_in) to the weighted inputs (n, units)."""
-        out[...] = self.b
-        gemm(1.0, A, self.W.T, 1.0, out)
+        """out ← Z = W A + b: from the activations below (fan_in, n) to the weighted inputs (units, n)."""
+        out[...] = self.b[:, None]
+        gemm(1.0, self.W, A, 1.0, out)
 
     def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
-        """out ← Δ W: the error (n, units) sent to the layer below (n, fan_in), before that layer's σ′."""
-        gemm(1.0, Delta, self.W, 0.0, out)
+        """out ← Wᵀ Δ: the error (units, n) sent to the layer below (fan_in, n), before that layer's σ′."""
+        gemm(1.0, self.W.T, Delta, 0.0, out)
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Array) -> None:
-        """W ← W + α ΔᵀA and b ← b + α Σ rows of Δ, with Δ (n, units) and A (n, fan_in) of a pass.
+        """W ← W + α Δ Aᵀ and b ← b + α Σ columns of Δ, with Δ (units, n) and A (fan_in, n) of a pass.
 
         On a layer with views of a gradient vector this adds up ∂C/∂W and ∂C/∂b; on one with views of θ itself and
         α = −η/n, the same two products are the step of gradient descent, and no gradient is ever stored.
         """
-        gemm(alpha, Delta.T, A, 1.0, self.W)
-        add_column_sums(alpha, Delta, scratch, 1.0, self.b)
+        gemm(alpha, Delta, A.T, 1.0, self.W)
+        gemv(alpha, Delta, scratch, 1.0, self.b)
 
     def __repr__(self) -> str:
         return f"Dense({self.fan_in}, {self.units}, {self.activation.name!r})"

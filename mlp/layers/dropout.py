@@ -7,11 +7,13 @@ Its mask M is 0 with probability p and 1/(1 − p) otherwise, so that the mean o
 It stands before a layer of the network only while that is trained with dropout (objective.py puts it there).
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mlp.blas import Array
+from mlp.checks import check_number, shown
 from mlp.layers.base import Layer
 from mlp.noise import draw_16_bits
 
@@ -26,8 +28,8 @@ class Dropout(Layer):
         self.rate = rate
 
     def scratch(self, n: int, dtype: Any) -> Array:
-        """M (n, units)."""
-        return np.ones((n, self.units), dtype)
+        """M, a vector of n · units, which lies in memory as what it masks does."""
+        return np.ones(n * self.units, dtype)
 
     def draw(self, M: Array, rng: np.random.Generator) -> None:
         """A mask of 0 and 1/(1 − p)."""
@@ -36,7 +38,25 @@ class Dropout(Layer):
         M *= 65536 / (65536 - dropped)
 
     def forward(self, A: Array, out: Array, scratch: Array) -> None:
-        np.multiply(A, scratch, out=out)
+        np.multiply(A, _laid_out_as(A, scratch), out=out)
 
     def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
-        np.multiply(Delta, scratch, out=out)
+        np.multiply(Delta, _laid_out_as(out, scratch), out=out)
+
+
+def _laid_out_as(A: Array, M: Array) -> Array:
+    """The mask as a matrix of A's shape and order in memory."""
+    return M.reshape(A.shape) if A.flags.c_contiguous else M.reshape(A.T.shape).T
+
+
+def check_dropout(given: Any, layers: int) -> tuple[float, ...] | None:
+    """Dropout rates, one for each layer; None where nothing is dropped."""
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        raise TypeError(f"dropout: received {shown(given)}, but it must be {layers} probabilities, one for each layer's input")
+    if len(given) != layers:
+        raise ValueError(
+            f"dropout: received {len(given)} probabilities, but it must be {layers}, one for each layer's input, the "
+            "network's own first"
+        )
+    rates = tuple(check_number(f"dropout[{l}]", rate, at_least=0, below=1) for l, rate in enumerate(given))
+    return rates if any(rates) else None

@@ -30,8 +30,8 @@ def unwrap(minimiser: Callable[..., Any], objective: Any, theta: Any, scipy: dic
     if "jac" in scipy:  # called by SciPy
         jac = scipy["jac"]
         theta = np.array(theta)
-        if objective is not None and getattr(jac, "__self__", None) is objective and hasattr(objective, "fun"):
-            objective = objective.fun
+        if getattr(jac, "__self__", None) is objective and hasattr(objective, "fun"):
+            objective = getattr(objective, "fun")  # noqa: B009
         elif jac is not True:
             raise ValueError(
                 f"jac: received {shown(jac)}, but this method needs jac=True, with an objective that returns (cost, gradient)"

@@ -1,0 +1,122 @@
+"""`Workspace`: batches of examples on their way through a network's layers, and all the memory that this takes.
+
+It is made once for a network and its examples, and kept from call to call. Who owns what: `_buffers` the arrays of passes,
+by their sizes (backprop.py); `_views` the layers at the last vectors met; `_batches` the room that rows are gathered in; a
+layer's own scratch is in the buffers.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlp.backprop import Buffers, chunk_size
+from mlp.batches import Batches, Distort
+from mlp.blas import Array
+from mlp.layers import Dropout, Layer
+from mlp.network import MLP
+from mlp.noise import Noise, generator
+from mlp.penalties import SparseUnits, Sparsity
+
+
+class Alone:
+    """Lets one call at a time in: `with` it; a second one, from another thread or further up this one, is refused."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(
+                "objective: is at work already, and its scratch memory serves one call at a time: give each thread an "
+                "Objective of its own (copy.copy(objective) shares the examples)"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class Workspace:
+    """What a network's passes over examples need.
+
+    Args:
+        net: the network.
+        X, Y: inputs (n, features) and targets, (n,) labels or (n, outputs) numbers, or None: the inputs; checked.
+        distort: what is done to inputs as they are gathered, or None.
+        dropout: the rate for each layer's inputs, or None.
+        sparsity: which hidden layer is to be sparse, or None.
+    """
+
+    def __init__(
+        self,
+        net: MLP,
+        X: Array,
+        Y: Array | None,
+        distort: Distort | None,
+        dropout: Sequence[float] | None,
+        sparsity: Sparsity | None,
+    ):
+        self.net = net
+        self.examples = len(X)
+        self.chunk = chunk_size(net.layers, net.dtype)
+        #: To be held while anything here is in use.
+        self.alone = Alone()
+        #: Stands above the layer that is to be sparse; its `gained` is to be set before a backward pass.
+        self.sparse = None if sparsity is None else SparseUnits(net.layers[sparsity.layer].units)
+        self._sparse_above = -1 if sparsity is None else sparsity.layer
+        rates = dropout or [0.0] * len(net.layers)
+        pairs = zip(net.layers, rates, strict=True)
+        self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
+        self._batches = Batches(X, Y, distort)
+        self._buffers: dict[tuple[int, ...], Buffers] = {}
+        self._views: list[tuple[Array, list[Layer]]] = []
+
+    def layers_at(self, vector: Array) -> list[Layer]:
+        """The network's layers with views of that vector; the last two are remembered, for θ and what is added up."""
+        for known, layers in self._views:
+            if known is vector:
+                return layers
+        layers = self.net.at(vector).layers
+        self._views = [(vector, layers), *self._views[:1]]
+        return layers
+
+    def stack(self, layers: list[Layer], noise: Noise | None) -> list[Layer]:
+        """What a batch goes through: those layers, with `Dropout` below and `SparseUnits` above where they are wanted."""
+        if self.sparse is None and (noise is None or not any(self._dropout)):
+            return layers
+        stack: list[Layer] = []
+        for number, (layer, dropout) in enumerate(zip(layers, self._dropout, strict=True)):
+            if dropout is not None and noise is not None:
+                stack.append(dropout)
+            stack.append(layer)
+            if self.sparse is not None and number == self._sparse_above:
+                stack.append(self.sparse)
+        return stack
+
+    def passes(
+        self, rows: Any, noise: Noise | None, learning: bool = True, to_input: bool = False
+    ) -> Iterator[tuple[Buffers, Array]]:
+        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets).
+
+        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n).
+        """
+        n = self.examples if rows is None else len(rows)
+        rng = None if noise is None else generator(noise)
+        stack = self.stack(self.net.layers, noise)
+        for start in range(0, n, self.chunk):
+            stop = min(start + self.chunk, n)
+            chosen = slice(start, stop) if rows is None else rows[start:stop]
+            buffers = self._buffers_for(stack, stop - start, learning, to_input)
+            self._batches.inputs(chosen, rng, out=buffers.X)
+            if rng is not None:
+                for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
+                    layer.draw(scratch, rng)
+            yield buffers, self._batches.targets(chosen, buffers.A[0])
+
+    def _buffers_for(self, stack: Sequence[Layer], n: int, learning: bool, to_input: bool) -> Buffers:
+        """Buffers for n examples: those of the last few sizes are kept."""
+        key = n, len(stack), learning, to_input
+        if key not in self._buffers:
+            while len(self._buffers) >= 4:
+                del self._buffers[next(iter(self._buffers))]
+            self._buffers[key] = Buffers(stack, n, self.net.dtype, learning, to_input)
+        return self._buffers[key]
