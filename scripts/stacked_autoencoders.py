@@ -69,7 +69,7 @@ after = np.mean(net.predict(test.X) == test.y)
 
 print(f"Test accuracy: {before:.2%} before fine-tuning, {after:.2%} after")
 
-figure = Figure(figsize=(15, 6.1), dpi=144, layout="constrained")
+figure = Figure(figsize=(14, 7), dpi=144, layout="constrained")
 for ax, W, when in zip(figure.subplots(1, 2), [strokes, net.layers[0].W], ["before", "after"], strict=True):
     mlp.plots.features(W, ax=ax)
     ax.set_title(f"200 first-layer features {when} fine-tuning")

@@ -152,7 +152,7 @@ def mistakes(
             figure.draw_without_rendering()  # lets the caller's layout settle how large the tiles will be
         extent = panel.get_window_extent()
         points = min(extent.width / width, extent.height / height) / figure.dpi * 72 * (mosaic.width + gap[1])
-        font = min(9.0, points / (7.2 if ax is None else 9))  # what is drawn beside them may yet make those smaller
+        font = min(9.0, points / (7.2 if ax is None else 9))  # Axes added later may shrink the tiles
         for example, left, top in zip(chosen, mosaic.left, mosaic.top, strict=True):
             text = f"{true[example]} → {given[example]}   {_confidence(net, float(confidence[example]))}"
             panel.text(left + mosaic.width / 2, top - 0.22 * gap[0], text, ha="center", va="bottom", fontsize=font)

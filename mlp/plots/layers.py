@@ -32,7 +32,7 @@ def activations(
         X: inputs (n, features); 8-bit unsigned X is taken as pixel intensities.
         y: labels (n,); with them, examples are grouped by class, and units by the class that excites them most.
         layer: which, counted as in net.layers; None: histograms of every layer's outputs over all examples.
-        count: how many examples to show, the first of X. Which units never change is judged by all examples.
+        count: how many examples to show, the first of X. Units of constant output are counted over all examples.
         ax: Axes to draw in. file: where to write the figure.
 
     >>> activations(net, test.X, test.y, layer=0)   # doctest: +SKIP
@@ -88,7 +88,7 @@ def _kind(layer: Any) -> str:
 
 
 def _by_class(A: Array, labels: Array) -> Array:
-    """An order of the units: by the class whose mean output stands out most, those that stand out most first."""
+    """The order of the units: by the class for which their mean output stands out most, and in a class by how much."""
     means = np.stack([A[labels == label].mean(axis=0) for label in np.unique(labels)])  # (classes, units)
     excess = means.max(axis=0) - means.mean(axis=0)
     return np.lexsort((-excess, means.argmax(axis=0)))
