@@ -1,6 +1,7 @@
 """What the command lines share: options' checks, one-line errors, and output that no pipe breaks."""
 
 import argparse
+import difflib
 import io
 import os
 import shutil
@@ -19,6 +20,16 @@ class Parser(argparse.ArgumentParser):
             return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=width)
 
         super().__init__(prog, formatter_class=formatter, **settings)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it, but an unknown option's error names the closest one that there is."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            wrong = next((word for word in unknown if word.startswith("-")), unknown[0])
+            close = difflib.get_close_matches(wrong.split("=")[0], self._option_string_actions, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")

@@ -179,7 +179,8 @@ def count_right(A: Array, Y: Array, activation: Activation) -> float:
         return float(np.count_nonzero(A.argmax(axis=0) == Y))
     if activation.name == "softmax":
         return float(np.count_nonzero(A.argmax(axis=0) == Y.argmax(axis=0)))
-    return float(np.mean((A > 0.5) == (Y > 0.5))) * A.shape[1]
+    right: float = np.mean((A > 0.5) == (Y > 0.5)) * A.shape[1]
+    return right
 
 
 def _given_layers(layers: Sequence[int] | Sequence[Layer], hidden: Any, output: Any) -> list[Layer]:

@@ -9,6 +9,7 @@ import argparse
 
 import numpy as np
 from matplotlib.figure import Figure
+from picture import add_out, write
 
 from mlp import activations
 
@@ -39,7 +40,7 @@ def broken(curve: np.ndarray) -> np.ndarray:
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--out", default="activation_functions.png", help="where to write (default: activation_functions.png)")
+add_out(parser)
 arguments = parser.parse_args()
 
 z = np.array([-2.0, 0.0, 2.0])
@@ -64,5 +65,4 @@ for ax in panels[-1]:
 for ax in panels[:, 0]:
     ax.set_ylabel("activation, derivative")
 figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=12)
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 from matplotlib.figure import Figure
+from picture import add_out, write
 
 import mlp
 from mlp.distort import parse
@@ -25,7 +26,7 @@ parser.add_argument(
     default=["elastic", "affine", "elastic,affine"],
     help="as mlp.train's --distort takes it (default: elastic affine elastic,affine)",
 )
-parser.add_argument("--out", default="distortions.png", help="where to write the picture (default: distortions.png)")
+add_out(parser)
 parser.add_argument("--versions", type=int, default=6, help="of each digit, in each block (default: 6)")
 parser.add_argument("--seed", type=int, default=0, help="of the distortions (default: 0)")
 arguments = parser.parse_args()
@@ -53,8 +54,7 @@ for ax, (title, images) in zip(figure.subplots(1, len(blocks), width_ratios=widt
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set_title(title, fontsize=9)
     ax.set_axis_off()
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)
 
 for text, distortion in distortions.items():
     started = time.perf_counter()

@@ -18,11 +18,12 @@ Source: the lecture on backpropagation, "features of the first layer" (256 units
 import argparse
 
 import numpy as np
+from picture import add_out, write
 
 import mlp
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--out", default="features_mnist.png", help="where to write the picture (default: features_mnist.png)")
+add_out(parser)
 parser.add_argument("--epochs", type=int, default=6, help="passes over the images and their shifts (default: 6)")
 parser.add_argument("--examples", type=int, default=60_000, help="how many training images to use (default: all 60,000)")
 arguments = parser.parse_args()
@@ -50,5 +51,4 @@ descent = {"learning_rate": 0.1, "schedule": "cosine", "momentum": 0.9, "epochs"
 mlp.sgd(objective, net.theta, **descent, callback=report)  # in place: net is trained now
 
 print(f"test accuracy: {np.mean(net.predict(test.X) == test.y):.2%}")
-mlp.plots.features(net, sort_by_norm=True, file=arguments.out)
-print(f"wrote {arguments.out}")
+write(mlp.plots.features(net, sort_by_norm=True), arguments.out)

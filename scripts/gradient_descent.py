@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 from matplotlib.figure import Figure
+from picture import add_out, write
 from scipy.optimize import OptimizeResult
 
 import mlp
@@ -43,7 +44,7 @@ class Watch:
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--examples", type=int, default=5000, help="how many images to learn from (default: 5,000)")
 parser.add_argument("--epochs", type=int, default=100, help="how many epochs or iterations each (default: 100)")
-parser.add_argument("--out", default="gradient_descent.png", help="where to write (default: gradient_descent.png)")
+add_out(parser)
 arguments = parser.parse_args()
 
 train = mlp.load_mnist(validation=0)[0][: arguments.examples]
@@ -75,5 +76,4 @@ for ax in (by_epochs, by_seconds):
     ax.grid(color="0.9")
     ax.spines[["top", "right"]].set_visible(False)
 figure.legend(loc="outside lower center", ncols=2, frameon=False)
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

@@ -15,6 +15,7 @@ import argparse
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from picture import add_out, write
 from scipy.linalg import subspace_angles
 
 import mlp
@@ -41,7 +42,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--examples", type=int, default=2000, help="how many images (default: 2,000)")
 parser.add_argument("--units", type=int, default=10, help="width of the second bottleneck; the first is 2 (default: 10)")
 parser.add_argument("--iterations", type=int, default=600, help="at most so many of L-BFGS (default: 600)")
-parser.add_argument("--out", default="linear_bottleneck.png", help="where to write (default: linear_bottleneck.png)")
+add_out(parser)
 arguments = parser.parse_args()
 
 train = mlp.load_mnist(validation=0)[0][: arguments.examples]
@@ -74,5 +75,4 @@ panels["images"].set(title="One image of each digit, and what is left of it", xt
 panels["images"].set_yticks(14 + 28 * np.arange(len(rows)), rows)
 panels["images"].tick_params(length=0)
 panels["images"].spines[:].set_visible(False)
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

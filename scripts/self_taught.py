@@ -14,11 +14,12 @@ features and 96 % from raw pixels. This has 98.3 % and 96.8 %.
 import argparse
 
 import numpy as np
+from picture import add_out, write
 
 import mlp
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--out", default="self_taught.png", help="the picture of the features (default: self_taught.png)")
+add_out(parser)
 parser.add_argument("--iterations", type=int, default=400, help="of the autoencoder's L-BFGS (default: 400)")
 parser.add_argument("--examples", type=int, default=60_000, help="how many images to use, of all digits (default: all 60,000)")
 arguments = parser.parse_args()
@@ -58,5 +59,4 @@ print(f"Softmax regression on the digits 0 to 4, {len(train):,} to train on and 
 print(f"  from the features: {accuracy(features(train), features(test)):.2%} right")
 print(f"  from raw pixels:   {accuracy(train, test):.2%} right")
 
-mlp.plots.features(autoencoder, file=arguments.out)
-print(f"wrote {arguments.out}")
+write(mlp.plots.features(autoencoder), arguments.out)

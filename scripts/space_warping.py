@@ -3,8 +3,9 @@
 Above: a layer of two ReLU units with weights set by hand. z = W x only stretches and shears the plane, but ReLU flattens
 whatever lies on the far side of a unit's line. Below: two circles through a trained network whose last hidden layer has two
 units, which show what became of the plane, before training and after. The line that separates the classes there is drawn
-back into the space they came from, where it is bent. The share that a logistic regression gets right in each space is in
-the titles. (Source: the lecture on multilayer perceptrons; "space warping" in Michigan's EECS 498, lecture 5.)
+back into the space they came from, where it is bent. The titles say what share a logistic regression gets right in each
+space, and what share the network gets right whose line is drawn there. (Source: the lecture on multilayer perceptrons;
+"space warping" in Michigan's EECS 498, lecture 5.)
 
     python scripts/space_warping.py
 """
@@ -15,10 +16,12 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from picture import add_out, write
 
 import mlp
 
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"  # three of Okabe and Ito's colours
+BOUNDARY = "the network's boundary: a line in the space of h, bent where it is drawn back into the space of x"
 Points = np.ndarray  # (n, 2)
 
 
@@ -46,29 +49,32 @@ def draw(ax: Axes, warp: Callable[[Points], Points], X: Points, y: np.ndarray, t
         line = np.column_stack([along, np.full(301, distance)])
         for ends in (line, line[:, ::-1]):
             ax.plot(*warp(ends).T, color="0.78", linewidth=0.8, zorder=1)
+    looks = {"s": 24, "edgecolors": "white", "linewidths": 0.4, "zorder": 3}
     for label, colour, marker in [(0, BLUE, "o"), (1, VERMILLION, "s")]:
-        ax.scatter(*warp(X[y == label]).T, s=24, c=colour, marker=marker, edgecolors="white", linewidths=0.4, zorder=3)
+        ax.scatter(*warp(X[y == label]).T, c=colour, marker=marker, label=f"class {label}", **looks)
     ax.set(title=f"{title}\nlogistic regression: {accuracy:.0%} right", xlabel=f"${symbol}_1$", ylabel=f"${symbol}_2$")
 
 
-def draw_line(here: Axes, back: Axes, net: mlp.MLP) -> None:
-    """The line v·h + b = 0 of the output unit, in the space of the h and where it comes from, in that of the x."""
+def draw_line(here: Axes, back: Axes, net: mlp.MLP, X: Points, y: np.ndarray) -> None:
+    """The line v·h + b = 0 of the output unit, in the space of the h, and drawn back, in that of the x."""
     v, b = net.layers[-1].W[0], net.layers[-1].b[0]
     start = -b * v / (v @ v)
     here.autoscale(False)
-    here.axline(start, start + np.array([-v[1], v[0]]), color=GREEN, linewidth=2.5)
+    here.axline(start, start + np.array([-v[1], v[0]]), color=GREEN, linewidth=2.5, label=BOUNDARY)
     side = np.linspace(-1.8, 1.8, 301)
     plane = np.stack(np.meshgrid(side, side), axis=-1)  # (301, 301, 2)
     back.contour(side, side, net.forward(plane.reshape(-1, 2)).reshape(301, 301), [0.5], colors=GREEN, linewidths=2.5)
+    for ax in (here, back):
+        ax.set_title(f"{ax.get_title()}\nthe network (green): {np.mean(net.predict(X) == y):.0%} right")
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--points", type=int, default=240, help="how many points in each row (default: 240)")
 parser.add_argument("--epochs", type=int, default=60, help="of training the network below (default: 60)")
-parser.add_argument("--out", default="space_warping.png", help="where to write (default: space_warping.png)")
+add_out(parser)
 arguments = parser.parse_args()
 rng = np.random.default_rng(0)
-figure = Figure(figsize=(11.5, 8), dpi=144, layout="constrained")
+figure = Figure(figsize=(11.5, 9), dpi=144, layout="constrained")
 above, below = figure.subplots(2, 3)
 
 print("four clouds, two ReLU units with weights set by hand")
@@ -81,7 +87,7 @@ net.layers[1].W[...], net.layers[1].b[...] = 1, -0.95  # the line h₁ + h₂ = 
 draw(above[0], lambda x: x, X, y, "Input x", "x")
 draw(above[1], linear.forward, X, y, "Linear layer, z = W x", "z")
 draw(above[2], lambda x: net.forward(x, layer=0), X, y, "ReLU layer, h = max(z, 0)", "h")
-draw_line(above[2], above[0], net)
+draw_line(above[2], above[0], net, X, y)
 
 print("two circles, a trained network: 8 tanh units, 2 linear ones, a logistic output")
 X, y = circles(arguments.points, rng)
@@ -90,8 +96,9 @@ draw(below[0], lambda x: x, X, y, "Input x", "x")
 draw(below[1], lambda x: net.forward(x, layer=1), X, y, "Layer of 2 units, before training", "h")
 mlp.sgd(mlp.Objective(net, X, y), net.theta, learning_rate=0.1, momentum=0.9, batch_size=20, epochs=arguments.epochs)
 draw(below[2], lambda x: net.forward(x, layer=1), X, y, "Layer of 2 units, after training", "h")
-draw_line(below[2], below[0], net)
+draw_line(below[2], below[0], net, X, y)
 for ax in (*above, below[0]):
     ax.set_aspect("equal")
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+figure.get_layout_engine().set(h_pad=0.12)  # else the three lines of a title touch the figure's edge
+figure.legend(*above[2].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+write(figure, arguments.out)

@@ -20,6 +20,7 @@ import matplotlib.cbook
 import matplotlib.image
 import numpy as np
 import scipy.optimize
+from picture import add_out, write
 
 import mlp
 
@@ -42,7 +43,7 @@ def patches_of(image: np.ndarray, count: int, side: int = 8) -> np.ndarray:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--patches", nargs="?", const="", metavar="PICTURE", help="learn from patches of a picture (PNG)")
-parser.add_argument("--out", default="sparse_autoencoder.png", help="where to write it (default: sparse_autoencoder.png)")
+add_out(parser)
 parser.add_argument("--iterations", type=int, default=400, help="of L-BFGS (default: 400)")
 parser.add_argument("--examples", type=int, default=10_000, help="how many images or patches (default: 10,000)")
 arguments = parser.parse_args()
@@ -76,5 +77,4 @@ net.theta[...] = result.x
 
 activation = net.forward(X, layer=0).mean(axis=0)  # ρ̂, (hidden,)
 print(f"cost {result.fun:.4f}; mean activations {activation.min():.3f} to {activation.max():.3f}, wanted {sparsity.rho}")
-mlp.plots.features(net, scaling="unit_norm", file=arguments.out)
-print(f"wrote {arguments.out}")
+write(mlp.plots.features(net, scaling="unit_norm"), arguments.out)

@@ -17,11 +17,12 @@ import argparse
 
 import numpy as np
 from matplotlib.figure import Figure
+from picture import add_out, write
 
 import mlp
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--out", default="stacked_autoencoders.png", help="the picture (default: stacked_autoencoders.png)")
+add_out(parser)
 parser.add_argument("--iterations", type=int, default=400, help="of L-BFGS, each time (default: 400)")
 parser.add_argument("--examples", type=int, default=60_000, help="how many training images to use (default: all 60,000)")
 arguments = parser.parse_args()
@@ -68,9 +69,8 @@ after = np.mean(net.predict(test.X) == test.y)
 
 print(f"Test accuracy: {before:.2%} before fine-tuning, {after:.2%} after")
 
-figure = Figure(figsize=(15, 6.1), dpi=144, layout="constrained")
+figure = Figure(figsize=(14, 7), dpi=144, layout="constrained")
 for ax, W, when in zip(figure.subplots(1, 2), [strokes, net.layers[0].W], ["before", "after"], strict=True):
     mlp.plots.features(W, ax=ax)
     ax.set_title(f"200 first-layer features {when} fine-tuning")
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

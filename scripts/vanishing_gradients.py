@@ -15,6 +15,7 @@ import argparse
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from picture import add_out, write
 
 import mlp
 
@@ -41,7 +42,7 @@ def spectral_norms(net: mlp.MLP, X: np.ndarray) -> np.ndarray:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--depths", type=int, nargs="+", default=[2, 5, 10, 20, 50], help="how many layers (default: 2 5 10 20 50)")
-parser.add_argument("--out", default="vanishing_gradients.png", help="where to write (default: vanishing_gradients.png)")
+add_out(parser)
 arguments = parser.parse_args()
 depths = sorted(arguments.depths)
 if depths[0] < 2 or depths[-1] < 3:
@@ -77,5 +78,4 @@ for ax in panels[-1]:
     ax.set_xlabel(r"layer $\ell$, from input to output")
 panels[0, 0].legend(frameon=False)
 panels[0, 3].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.15))
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from picture import add_out, write
 
 import mlp
 
@@ -62,7 +63,7 @@ def draw(ax: Axes, net: mlp.MLP, title: str) -> AxesImage:
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--seeds", type=int, default=8, help="how many random starts to learn from (default: 8)")
 parser.add_argument("--epochs", type=int, default=1000, help="steps of descent for each (default: 1,000)")
-parser.add_argument("--out", default="xor.png", help="where to write the picture (default: xor.png)")
+add_out(parser)
 arguments = parser.parse_args()
 
 net = by_hand()
@@ -86,5 +87,4 @@ for ax, (title, net) in zip(panels, pictures.items(), strict=True):
     image = draw(ax, net, title)
 figure.colorbar(image, ax=panels, label="output $y$", ticks=[0, 0.5, 1], shrink=0.8)
 figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-figure.savefig(arguments.out)
-print(f"wrote {arguments.out}")
+write(figure, arguments.out)

@@ -14,9 +14,9 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 def run(directory, script, *arguments):
-    """The output of a script run in that directory, in which warnings are errors."""
+    """The output of a script run in that directory, where its picture goes; warnings are errors."""
     ended = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *arguments],
+        [sys.executable, str(SCRIPTS / script), "--out", Path(script).with_suffix(".png"), *arguments],
         cwd=directory,
         env=os.environ | {"PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,

@@ -19,9 +19,10 @@ DIRECTORY = Path(__file__).parent.parent / "scripts"
 
 
 def run(script, directory, *arguments):
-    """What the script prints."""
+    """What the script prints; its picture goes into the directory it is run in."""
+    out = ["--out", Path(script).with_suffix(".png")] if "add_out" in (DIRECTORY / script).read_text(encoding="utf-8") else []
     ended = subprocess.run(
-        [sys.executable, str(DIRECTORY / script), *arguments],
+        [sys.executable, str(DIRECTORY / script), *out, *arguments],
         cwd=directory,
         env=os.environ | {"PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,

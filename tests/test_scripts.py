@@ -6,6 +6,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,11 @@ SCRIPTS = [
         "--examples 500 --iterations 20",
         r"iteration   20: cost 0\.\d+\n(.*\n)*test accuracy: [78]\d\.\d\d%",
     ),
-    ("distortions.py", "affine elastic:sigma=4:alpha=34 --versions 2", r"wrote distortions\.png\naffine: [\d,]+ images a"),
+    (
+        "distortions.py",
+        "affine elastic:sigma=4:alpha=34 --versions 2 --out distortions.png",
+        r"wrote distortions\.png\naffine: [\d,]+ images a",
+    ),
     (
         "benchmark.py",
         "--quick --rows a,g --engines mlp,products --examples 500",
@@ -48,7 +53,25 @@ def test_script_runs(script, arguments, expected, tmp_path):
     assert re.search(expected, ended.stdout), ended.stdout
 
 
-@pytest.mark.parametrize("path", sorted(DIRECTORY.glob("*.py")), ids=lambda path: path.name)
+def test_pictures_go_to_the_checkout_and_git_ignores_them(tmp_path):
+    scripts = tmp_path / "checkout" / "scripts"
+    scripts.mkdir(parents=True)
+    for name in ("picture.py", "activation_functions.py"):
+        shutil.copy(DIRECTORY / name, scripts)
+    for cwd, said in ((scripts.parent, Path("pictures")), (tmp_path, Path("checkout", "pictures")), (scripts, None)):
+        command = [sys.executable, str(scripts / "activation_functions.py")]
+        ended = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", check=True)
+        picture = scripts.parent / "pictures" / "activation_functions.png"
+        assert ended.stdout.endswith(f"wrote {said / picture.name if said else picture}\n")
+        picture.unlink()
+    assert "/pictures/" in (DIRECTORY.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+#: What the scripts share, which is none itself.
+SHARED = DIRECTORY / "picture.py"
+
+
+@pytest.mark.parametrize("path", sorted(set(DIRECTORY.glob("*.py")) - {SHARED}), ids=lambda path: path.name)
 def test_script_is_run_by_a_test_and_says_how_to_run_it(path):
     assert path.name in [script for script, *_ in SCRIPTS] or re.search(rf"\b{path.stem}\b", ELSEWHERE)
     assert f"python scripts/{path.name}" in ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

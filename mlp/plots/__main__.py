@@ -1,4 +1,4 @@
-"""`python -m mlp.plots RUN_OR_MODEL`: draws the figures of a saved run, or of a model, again."""
+"""`python -m mlp.plots RUN_OR_MODEL`: draws the figures of a saved run or model."""
 
 import argparse
 import json
@@ -52,39 +52,41 @@ def _draw(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{source}: there is no such run or model")
     run = source if source.is_dir() else None
     net = mlp.load(source if run is None else run / "model.npz")
-    known = [name for name, needs in _NEEDS.items() if run is not None or needs != "metrics"]
-    if options.what is None:
-        names = [name for name in known if _NEEDS[name] != "metrics" or (source / METRICS).is_file()]
-        if net.sizes[-1] != 10:  # it doesn't tell digits apart
-            names = [name for name in names if name not in ("confusion", "mistakes")]
-    else:
-        names = [check_name("--what", name.strip(), _NEEDS) for name in options.what.split(",")]
-        if run is None and "curves" in names:
-            raise ValueError(f"--what: received 'curves', but {source} is a model; only a run's directory has a {METRICS}")
-    data: tuple[Any, ...] = ()
+    names = _names(options.what, source, net)
+    given: dict[str, tuple[Any, ...]] = {"model": (net,), "metrics": (source,)}
     if any(_NEEDS[name] == "data" for name in names):
         *_, test = mlp.load_mnist(options.data or (run and _data_of(run)), validation=0)
-        data = test.X, test.y
+        given["data"] = (net, test.X, test.y)
     out: Path = options.out or run or source.parent
     out.mkdir(parents=True, exist_ok=True)
-    for name in dict.fromkeys(names):
+    for name in names:
         file = out / f"{name}.png"
-        draw = getattr(mlp.plots, name)
-        given = {"model": (net,), "metrics": (source,), "data": (net, *data)}[_NEEDS[name]]
         looks = {"sort_by_norm": True} if name == "features" else {}  # as mlp.train draws it
         try:
-            draw(*given, file=file, **looks)
+            getattr(mlp.plots, name)(*given[_NEEDS[name]], file=file, **looks)
         except (ValueError, TypeError) as error:
             if options.what is not None:
                 raise
             command.say(f"{name}: left out ({error})")
-            continue
-        command.say(f"{name}: {file}")
+        else:
+            command.say(f"{name}: {file}")
     return 0
 
 
+def _names(what: str | None, source: Path, net: mlp.MLP) -> list[str]:
+    """The figures to draw, each once: those asked for, or all that there are of such a run or model."""
+    if what is None:
+        digits = net.sizes[-1] == 10  # it may tell them apart
+        possible = {"model": True, "metrics": (source / METRICS).is_file(), "data": True}
+        return [name for name in _NEEDS if possible[_NEEDS[name]] and (digits or name not in ("confusion", "mistakes"))]
+    names = [check_name("--what", name.strip(), _NEEDS) for name in what.split(",")]
+    if not source.is_dir() and "curves" in names:
+        raise ValueError(f"--what: received 'curves', but {source} is a model; only a run's directory has a {METRICS}")
+    return list(dict.fromkeys(names))
+
+
 def _data_of(run: Path) -> str | None:
-    """The directory of the data that a run was told to train on, if it was told and the directory is still there."""
+    """The directory of data that a run was given, if there was one and it still exists."""
     try:
         configuration = json.loads((run / "config.json").read_text(encoding="utf-8"))
         directory = configuration.get("options", {}).get("data")
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source", type=Path, metavar="RUN_OR_MODEL", help="a run's directory (model.npz, metrics.csv), or a model file"
     )
-    parser.add_argument("--what", metavar="NAMES", help="which figures, such as features,curves (all that there are)")
+    parser.add_argument("--what", metavar="NAMES", help="which figures, such as features,curves (all there are)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write them (the run's directory, or the model file's)"
     )

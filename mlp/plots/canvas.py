@@ -1,33 +1,29 @@
-"""Where figures are drawn and written (`drawing`), and the looks that they share."""
+"""Where figures are drawn and written (`drawing`), images in whole pixels, and the looks that figures share."""
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlp.blas import Array
 from mlp.checkpoint import atomic_write
 from mlp.checks import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 #: Pixels an inch of the figures made here, on the screen and in files.
 DPI = 144
 
 #: Okabe and Ito's colours, which people with any kind of colour vision tell apart (https://jfly.uni-koeln.de/color).
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#E69F00",
-    "#CC79A7",
-    "#56B4E9",
-    "#000000",
-)
-COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+BLUE, VERMILLION = COLOURS[:2]
+
+#: About how many pixels wide or high an image in a figure of ours is, and at most how many a tile of it.
+_IMAGE, _TILE = 936, 230
 
 _SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -96,8 +92,14 @@ def _check_file(file: Any) -> None:
             raise ValueError(f"file: received {str(file)!r}, but its name must end in {', '.join(_SUFFIXES)}")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"file: received {str(file)!r}, but there is no directory {path.parent}")
-    elif not hasattr(file, "write") or isinstance(file, io.TextIOBase):
+        if path.is_dir():
+            raise IsADirectoryError(f"file: received {str(file)!r}, but that is a directory")
+    elif not hasattr(file, "write") or hasattr(file, "encoding") or getattr(file, "closed", False) or not _writable(file):
         raise TypeError(f"file: received {shown(file)}, but it must be a path or a file open for writing bytes")
+
+
+def _writable(file: Any) -> bool:
+    return bool(file.writable()) if hasattr(file, "writable") else True
 
 
 def _write(figure: "Figure", file: Any) -> None:
@@ -108,24 +110,62 @@ def _write(figure: "Figure", file: Any) -> None:
         figure.savefig(file, format="png")
 
 
+# Images at a whole number of pixels each
+
+
+def whole_scale(image: Array, tall: int, wide: int) -> int:
+    """How many pixels a value of the image takes in a figure of ours, where its tiles are so tall and wide."""
+    largest: int = max(image.shape[:2])
+    return max(1, min(_IMAGE // largest, _TILE // max(tall, wide)))
+
+
+def exact_room(
+    height: int, width: int, scale: int, *, above: int = 44, least: int = 460
+) -> tuple[tuple[float, float], tuple[int, int, int, int]]:
+    """A figure's size (inches) and its panel's box (pixels) for height × width values of `scale` pixels each.
+
+    `above` is the room for the title, and `least` the figure's least width for its sake, both in pixels.
+    """
+    margin = 10
+    total = max(least, width * scale + 2 * margin)
+    size = (total / DPI, (margin + height * scale + above) / DPI)
+    return size, ((total - width * scale) // 2, margin, width * scale, height * scale)
+
+
+def show_image(panel: "Axes", image: Array, cmap: str = "gray", low: float = 0, high: float = 1) -> "AxesImage":
+    """The image alone, without axes; nothing is painted where it is NaN."""
+    from matplotlib import colormaps
+
+    panel.set_axis_off()
+    shades = colormaps[cmap].with_extremes(bad=(1, 1, 1, 0))
+    return panel.imshow(image, cmap=shades, vmin=low, vmax=high)
+
+
 # Looks
 
 
 def tidy(ax: "Axes", grid: str | None = "both") -> None:
-    """No frame where there is nothing to read off, and a light grid behind the data along an axis or both."""
+    """No frame at the top and on the right, and a light grid behind the data along one axis or both."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     if grid is not None:
         ax.grid(True, axis=grid, color="0.9", linewidth=0.8)  # type: ignore[arg-type]
 
 
+def number_axis(ax: "Axes") -> None:
+    """Whole numbers along the x axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
 def add_legend(ax: "Axes") -> None:
-    """A legend where it covers least, on a ground that keeps the grid from running through its words."""
+    """A legend where it covers least, on a background that keeps the grid from running through its words."""
     ax.legend(fontsize=8, loc="best", framealpha=0.85, edgecolor="none", borderpad=0.2)
 
 
 def colours(count: int) -> Sequence[Any]:
-    """So many colours: Okabe and Ito's while they last, and otherwise steps of viridis, dark to light."""
+    """As many colours as asked for: Okabe and Ito's, or, where those are too few, steps of viridis, dark to light."""
     if count <= len(COLOURS):
         return COLOURS[:count]
     from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""The figures that `mlp.plots` makes. This module imports matplotlib: it is imported when the first one is made."""
+"""The kind of figure that `mlp.plots` makes. It imports matplotlib, and so is imported with the first figure only."""
 
 from io import BytesIO
 

@@ -26,7 +26,7 @@ class Mosaic(NamedTuple):
 
 
 def check_shape(shape: Any, features: int) -> tuple[int, ...]:
-    """The shape of the images with so many values: as given, (h, w), (h, w, 3) or (3, h, w), or else a square's."""
+    """The shape of images of so many values: as given, (h, w), (h, w, 3) or (3, h, w); without that, a square's."""
     if shape is None:
         side = math.isqrt(features)
         if side * side != features:
@@ -53,16 +53,22 @@ def images(rows: Array, shape: tuple[int, ...]) -> Array:
 
 
 def columns_for(count: int, height: int, width: int) -> int:
-    """How many columns make a mosaic about square, with as few empty places as that allows."""
+    """How many columns make a mosaic about square, with the fewest empty places."""
     columns = max(1, math.ceil(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
     return math.ceil(count / rows)
 
 
+def enlargement(tiles: Array) -> int:
+    """How many times as high and wide images (n, h, w, …) become as tiles."""
+    largest: int = max(tiles.shape[1:3])
+    return max(1, round(_LEAST / largest))
+
+
 def tiled(tiles: Array, gap: tuple[int, int] = (1, 1), columns: int | None = None) -> Mosaic:
     """Images (n, h, w) or (n, h, w, 3) in rows of `columns`, left to right and top to bottom; gap: vertical, horizontal."""
-    enlarged = max(1, round(_LEAST / max(tiles.shape[1:3])))
-    tiles = tiles.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    times = enlargement(tiles)
+    tiles = tiles.repeat(times, axis=1).repeat(times, axis=2)
     count, height, width = tiles.shape[:3]
     pitch_y, pitch_x = height + gap[0], width + gap[1]
     columns = columns or columns_for(count, pitch_y, pitch_x)

@@ -14,14 +14,43 @@ from mlp.checks import shown
 #: What a run's directory calls its metrics.
 METRICS = "metrics.csv"
 
+#: A run's columns by name, each (records,) of floats; NaN where nothing was recorded.
+Columns = dict[str, Array]
+
 _ALLOWED = (
     "a history (a list of records such as {'epoch': 1, 'cost': 0.3}), a minimiser's result, a metrics.csv or the run's "
     "directory that holds one"
 )
 
 
-def columns_of(run: Any, argument: str) -> dict[str, Array]:
-    """The columns of a run by name, each (records,) of floats; NaN where nothing was recorded."""
+def runs_of(run: Any) -> dict[str, Columns]:
+    """The columns of one run, under "", or of several by label: those of a mapping, or in a list the directories' names."""
+    if isinstance(run, Mapping) and not _is_run(run):
+        if not run:
+            raise ValueError("run: received an empty mapping, but it must hold one run or more")
+        return {str(label): columns_of(one, f"run[{label!r}]") for label, one in run.items()}
+    if not isinstance(run, str) and isinstance(run, Sequence) and any(map(_is_run, run)):
+        names = [_name(one, number) for number, one in enumerate(run, 1)]
+        labels = [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, 1)]
+        return {label: columns_of(one, f"run[{place}]") for place, (label, one) in enumerate(zip(labels, run, strict=True))}
+    return {"": columns_of(run, "run")}
+
+
+def _is_run(one: Any) -> bool:
+    """Whether this is a run by itself, and not a record of one or a mapping of several."""
+    result = hasattr(one, "history") or hasattr(one, "x")
+    return result or isinstance(one, str | os.PathLike) or (isinstance(one, Sequence) and not isinstance(one, Mapping))
+
+
+def _name(run: Any, number: int) -> str:
+    if not isinstance(run, str | os.PathLike):
+        return f"run {number}"
+    path = Path(run).resolve()
+    return path.parent.name if path.name == METRICS else path.name
+
+
+def columns_of(run: Any, argument: str) -> Columns:
+    """The columns of a run, which have a cost at least."""
     if isinstance(run, str | os.PathLike):
         records, source = _read(Path(run)), str(run)
     else:
@@ -43,7 +72,7 @@ def _number(value: Any, name: str, source: str) -> float:
         return float("nan")
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{source}: the column {name} holds {shown(value)}, but it must hold numbers") from None
 
 
