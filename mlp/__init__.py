@@ -19,8 +19,11 @@ from mlp.distort import Affine as Affine
 from mlp.distort import Distortion as Distortion
 from mlp.distort import Elastic as Elastic
 from mlp.gradcheck import check_gradient as check_gradient
+from mlp.layers import Conv as Conv
 from mlp.layers import Dense as Dense
 from mlp.layers import Layer as Layer
+from mlp.layers import MaxPool as MaxPool
+from mlp.layers import MeanPool as MeanPool
 from mlp.network import MLP as MLP
 from mlp.objective import Objective as Objective
 from mlp.optimizers import State as State
