@@ -15,6 +15,7 @@ from mlp.checks import check_dtype, check_generator, check_integer, check_parame
 from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
+from mlp.layers.windows import receptive_fields
 
 
 class MLP:
@@ -149,42 +150,19 @@ class MLP:
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiply-adds for an example, and the receptive field, which is
         how much of the image a unit sees."""
-        return summarize(self)
+        rows = [("layer", "output", "parameters", "multiply-adds", "sees"), (f"input {show_shape(self.in_shape)}", *[""] * 4)]
+        for layer, field in zip(self.layers, receptive_fields(self.layers), strict=True):
+            sees = "all" if field is None else show_shape(field)
+            rows.append((repr(layer), show_shape(layer.out_shape), f"{layer.size:,}", f"{layer.multiply_adds:,}", sees))
+        products = sum(layer.multiply_adds for layer in self.layers)
+        rows.append(("total", "", f"{self.theta.size:,}", f"{products:,}", ""))
+        first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = (f"{row[0]:{first}}  " + "  ".join(map(str.rjust, row[1:], others)) for row in rows)
+        return "\n".join(map(str.rstrip, lines))
 
     def __repr__(self) -> str:
         image = f"{self.in_shape}, " if len(self.in_shape) > 1 else ""
         return f"MLP([{image}{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
-
-
-def summarize(net: MLP) -> str:
-    """A table of a network's layers: output shape, parameters, multiply-adds for an example, receptive field."""
-    rows = [("layer", "output", "parameters", "multiply-adds", "sees")]
-    rows.append((f"input {show_shape(net.in_shape)}", "", "", "", ""))
-    field: tuple[int, int] | None = (1, 1)
-    step = 1, 1
-    for layer in net.layers:
-        windows = getattr(layer, "windows", None)
-        if windows is None or field is None:
-            field = None
-        else:
-            field = field[0] + (windows.size[0] - 1) * step[0], field[1] + (windows.size[1] - 1) * step[1]
-            step = step[0] * windows.stride[0], step[1] * windows.stride[1]
-        rows.append(
-            (
-                repr(layer),
-                show_shape(layer.out_shape),
-                f"{layer.size:,}",
-                f"{layer.multiply_adds:,}",
-                show_shape(field) if field else "all",
-            )
-        )
-    rows.append(("total", "", f"{net.theta.size:,}", f"{sum(layer.multiply_adds for layer in net.layers):,}", ""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines)
 
 
 def check_network(name: str, net: Any) -> MLP:
@@ -231,9 +209,7 @@ def _place_layers(layers: Any, hidden: Any, output: Any) -> tuple[tuple[int, ...
     first, *rest = layers
     if isinstance(first, Layer):
         if not hasattr(first, "fan_in"):
-            raise ValueError(
-                f"layers: received {first!r} first, but before it must stand its input: (height, width[, channels])"
-            )
+            raise ValueError(f"layers: received {first!r} first, but its input must stand before it: (height, width)")
         shape, rest = first.in_shape, list(layers)
     elif isinstance(first, tuple | list):
         shape = tuple(check_integer(f"layers[0][{axis}]", size, at_least=1) for axis, size in enumerate(first))

@@ -1,4 +1,7 @@
-"""Layers, one kind a file. Read base.py (what a layer is), then dense.py and conv.py beside it; the passes over them are in backprop.py."""
+"""Layers, one kind a file. Read base.py (what a layer is), then dense.py, and conv.py beside it.
+
+The passes over them are in backprop.py.
+"""
 
 from mlp.layers.base import Layer as Layer
 from mlp.layers.conv import Conv as Conv

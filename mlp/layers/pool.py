@@ -40,7 +40,7 @@ class Pool(ImageLayer):
         return {"in_shape": list(self.in_shape), "size": list(self.window), "stride": list(self.stride)}
 
     @classmethod
-    def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:
+    def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:  # noqa: ARG003
         of = read_description(cls, description, "in_shape", "size", "stride")
         return cls(of["size"], of["stride"]).placed(tuple(of["in_shape"]), cls.activation)
 

@@ -6,6 +6,7 @@ many along its width in the same way.
 """
 
 import math
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from numbers import Integral
@@ -99,8 +100,7 @@ def zeros_around(padding: Pair | str, image: Shape, size: Pair, stride: Pair) ->
         ]
         vertical, horizontal = ((total // 2, total - total // 2) for total in missing)
         return vertical, horizontal
-    rows, columns = padding
-    return (int(rows), int(rows)), (int(columns), int(columns))
+    return (int(padding[0]), int(padding[0])), (int(padding[1]), int(padding[1]))
 
 
 class ImageLayer(Layer):
@@ -129,3 +129,20 @@ class ImageLayer(Layer):
 def brief(pair: Any) -> Any:
     """A pair as it is shortest to write: 2 for (2, 2)."""
     return pair[0] if isinstance(pair, tuple) and pair[0] == pair[1] else pair
+
+
+def receptive_fields(layers: Sequence[Layer]) -> list[Pair | None]:
+    """For each layer, how many rows and columns of the image one of its units sees; None where it sees all.
+
+    Through windows of K in steps of S, it grows by K − 1 times the steps of all layers below.
+    """
+    fields: list[Pair | None] = []
+    field, step = (1, 1), (1, 1)
+    for layer in layers:
+        if not isinstance(layer, ImageLayer):
+            return fields + [None] * (len(layers) - len(fields))
+        size, stride = layer.windows.size, layer.windows.stride
+        field = field[0] + (size[0] - 1) * step[0], field[1] + (size[1] - 1) * step[1]
+        step = step[0] * stride[0], step[1] * stride[1]
+        fields.append(field)
+    return fields
