@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,30 @@ def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The value as a path, if it is one: a text or an `os.PathLike`, not empty and without NUL."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be a path: a str or a pathlib.Path")
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be the path of a file or a directory")
+    return Path(text)
+
+
+def check_plain_array(name: str, value: Any) -> None:
+    """Refuse a masked array, whose masked numbers would be used like the others, and a sparse one, which numpy can't index."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: received a masked array of shape {value.shape}, but masks are not heeded: leave out the masked rows, or "
+            f"fill them in, as {name}.filled(0) does"
+        )
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(
+            f"{name}: received a sparse array ({type(value).__name__}) of shape {value.shape}, but it must be dense: give "
+            f"{name}.toarray(), all at once or a few thousand rows at a time"
+        )
 
 
 def converted(name: str, vector: Any, dtype: Any) -> Array:

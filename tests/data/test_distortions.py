@@ -9,7 +9,7 @@ import scipy.ndimage
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mlp import Affine, Distortion, Elastic
-from mlp.distort import parse
+from mlp.data.distortions import parse
 
 SHAPES = [(28, 28), (5, 7), (8, 3), (1, 9), (6, 1), (1, 1)]
 NOTHING = Affine(rotation=0, scaling=0)
