@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import mlp
-from mlp.distort import parse
+from mlp.data.distortions import parse
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument(
