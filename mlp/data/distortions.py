@@ -117,7 +117,7 @@ class Distortion:
         if X.ndim != 2 or X.shape[1] != rows * columns:
             raise ValueError(f"X: received shape {X.shape}, but it must be (n, {rows * columns}): images of {rows} × {columns}")
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng: received {shown(rng)}, but it must be a generator, such as numpy.random.default_rng(5)")
+            raise TypeError(f"rng: received {shown(rng)}, but it must be a generator, such as numpy.random.default_rng(0)")
         distorted = np.empty_like(X)
         for start in range(0, len(X), _TOGETHER):
             images = X[start : start + _TOGETHER].reshape(-1, rows, columns)
