@@ -56,7 +56,9 @@ def test_a_split_is_stratified_in_order_and_decided_by_the_seed():
     rest, part = examples.split(0.1, seed=3)
     assert sorted([*rest.X[:, 0], *part.X[:, 0]]) == list(range(1001))
     assert (len(rest), len(part)) == (901, 100)
-    assert all(abs(count - share) < 1 for count, share in zip(np.bincount(part.y), (29.97, 10.09, 59.94), strict=True))
+    for drawing in range(20):
+        counts = np.bincount(examples.split(0.1, drawing)[1].y)
+        assert (abs(counts - (29.97, 10.09, 59.94)) < 1).all()  # 100/1001 of each class
     for piece in (rest, part):
         assert (np.diff(piece.X[:, 0]) > 0).all()
         assert piece.y.tolist() == y[piece.X[:, 0]].tolist()
@@ -77,6 +79,11 @@ def test_every_example_is_drawn_equally_often(y):
     drawn = np.concatenate([examples.split(0.3, rng)[1].X[:, 0] for _ in range(2_000)])
     # binomial at most: 600 ± √(2,000 · 0.3 · 0.7) = ± 20; four and a half of these
     np.testing.assert_allclose(np.bincount(drawn), [600] * 10, atol=92)
+
+
+def test_any_examples_of_a_class_may_be_drawn_together():
+    examples, rng = Examples(np.arange(4)[:, None], np.zeros(4, int)), np.random.default_rng(0)
+    assert len({tuple(examples.split(0.5, rng)[1].X[:, 0]) for _ in range(200)}) == 6  # "4 choose 2"
 
 
 @pytest.mark.parametrize(

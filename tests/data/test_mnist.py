@@ -250,6 +250,11 @@ def test_names_do_not_decide_what_is_compressed(tmp_path, tiny_mnist, write_idx)
         assert load_mnist(tmp_path / place, validation=0)[0].y.tolist() == [5, 1, 2, 3, 9]
 
 
+def test_there_are_ten_digits_even_where_some_do_not_occur(places, put, tiny_mnist):
+    put(places["given"], tiny_mnist() | {TRAIN_Y: labels(0, 1, 0, 1, 0)})
+    assert {part.classes for part in load_mnist(places["given"], validation=1)} == {tuple("0123456789")}
+
+
 @pytest.mark.parametrize(("validation", "split"), [(0, 5), (1, 4), (np.int64(2), 3), (4, 1)])
 def test_the_validation_set_is_the_last_of_the_training_images(places, tiny_mnist, put, validation, split):
     train, held_out, test = load_mnist(put(places["given"], tiny_mnist()), validation=validation)
