@@ -12,12 +12,12 @@ from mlp.checkpoint import save as save
 from mlp.checkpoint import save_state as save_state
 from mlp.committee import Committee as Committee
 from mlp.costs import Cost as Cost
+from mlp.data import Affine as Affine
+from mlp.data import Distortion as Distortion
+from mlp.data import Elastic as Elastic
 from mlp.data import Examples as Examples
 from mlp.data import load_mnist as load_mnist
 from mlp.data import read_idx as read_idx
-from mlp.distort import Affine as Affine
-from mlp.distort import Distortion as Distortion
-from mlp.distort import Elastic as Elastic
 from mlp.gradcheck import check_gradient as check_gradient
 from mlp.layers import Conv as Conv
 from mlp.layers import Dense as Dense

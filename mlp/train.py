@@ -23,9 +23,10 @@ import scipy
 from tqdm import tqdm
 
 import mlp
-from mlp import activations, command, costs, distort, initializers
+from mlp import activations, command, costs, initializers
 from mlp.checkpoint import Run, read_configuration
 from mlp.checks import DTYPES, check_integer, check_name, check_number
+from mlp.data import distortions
 from mlp.optimizers import CALLBACK, DIVERGED, schedules
 
 PROG = "python -m mlp.train"
@@ -117,7 +118,7 @@ def _fit(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Run, 
         train.y,
         cost=options.cost,
         weight_decay=options.weight_decay,
-        distort=distort.parse(options.distort) if options.distort else None,
+        distort=distortions.parse(options.distort) if options.distort else None,
         dropout=options.dropout,
         max_norm=options.max_norm,
     )
@@ -543,7 +544,7 @@ def _rates(text: str) -> list[float]:
 
 @command.checked
 def _distortion(text: str) -> str:
-    distort.parse(text)
+    distortions.parse(text)
     return text
 
 
