@@ -27,3 +27,5 @@ from mlp.optimizers import State as State
 from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
 from mlp.optimizers import sgd as sgd
+
+__version__ = "0.2.0.dev0"
