@@ -31,3 +31,5 @@ from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
 from mlp.optimizers import sgd as sgd
 from mlp.penalties import Sparsity as Sparsity
+
+__version__ = "0.2.0.dev0"

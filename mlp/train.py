@@ -5,7 +5,6 @@
 
 import argparse
 import hashlib
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -588,7 +587,7 @@ def _configuration(options: argparse.Namespace, data: Sequence[mlp.Examples]) ->
             for part in (array for examples in data for array in (examples.X, examples.y))
         ],
         "versions": {
-            "mlp": importlib.metadata.version("mlp"),
+            "mlp": mlp.__version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,
