@@ -3,7 +3,6 @@
 import argparse
 import difflib
 import io
-import os
 import re
 import shutil
 import sys
@@ -60,12 +59,19 @@ def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+class _Nowhere(io.StringIO):
+    """An output that forgets what is written."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 def say(text: str) -> None:
     """Print a line at once. Where it can't be written (the reader has gone, the disk is full), the work goes on in silence."""
     try:
         print(text, flush=True)
     except (OSError, ValueError):  # ValueError: it was closed
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for as long as the process lasts)
+        sys.stdout = _Nowhere()
 
 
 def complain(text: str) -> None:
@@ -74,7 +80,7 @@ def complain(text: str) -> None:
         if sys.stderr is not None:  # None where it was closed when the process started
             print(wrapped(text, sys.stderr), file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = _Nowhere()
 
 
 def wrapped(line: str, stream: TextIO | None = None) -> str:
