@@ -37,10 +37,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
     def _suggestion(self, word: str) -> str:
-        """The option that was probably meant."""
+        """The option that was probably meant, if any is close."""
         known = {flag: flag for flag in self._option_string_actions if flag.startswith("--")} | self.synonyms
         close = difflib.get_close_matches(_flag(word.lstrip("-").lower()), known, n=1, cutoff=0.7)
-        return f"; did you mean {known[close[0]]}?" if close else " (--help lists the options)"
+        return f"; did you mean {known[close[0]]}?" if close else ""
 
 
 def _flag(name: str) -> str:

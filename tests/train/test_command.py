@@ -88,6 +88,14 @@ def test_two_runs_that_start_in_the_same_second_get_directories_of_their_own(sma
     assert found == ["2026-01-31-101500", "2026-01-31-101500-2", "2026-01-31-101500-3"]
 
 
+def test_progress_on_a_terminal_is_a_bar(command, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert command("--hidden 8 --epochs 3")[0] == 0
+    printed = capsys.readouterr().out
+    assert "3/3 |" in printed
+    assert "epoch 3/3:" not in printed
+
+
 def test_metrics_have_a_line_an_epoch(command):
     _, out = command("--hidden 16 --epochs 3 --quiet")
     rows = metrics(out)
