@@ -27,7 +27,7 @@ from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import check_integer
 from mlp.layers.base import Shapes, read_description
-from mlp.layers.windows import ImageLayer, Windows, brief, check_image_shape, check_padding, check_pair, zeros_around
+from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
 from mlp.strided import gemms
 
 
@@ -65,7 +65,7 @@ class Conv(ImageLayer):
 
     def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
         """The layer on images of that shape, with `hidden` for an activation where it has none of its own."""
-        image = check_image_shape("its input", shape)
+        image = self.image_of(shape)
         padding = zeros_around(self.padding, image, self.window, self.stride)
         layer = self.over(Windows(image, self.window, self.stride, padding), self.maps)
         layer.activation = layer.own_activation = self.own_activation or hidden
@@ -127,7 +127,9 @@ class Conv(ImageLayer):
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:
-        of = read_description(cls, description, "in_shape", "maps", "kernel", "stride", "padding", "activation")
+        of = read_description(
+            cls, description, in_shape=list, maps=int, kernel=list, stride=list, padding=list | str, activation=str
+        )
         activation = activations.find(of["activation"], known)
         layer = cls(of["maps"], of["kernel"], activation, of["stride"], of["padding"])
         return layer.placed(tuple(of["in_shape"]), activation)

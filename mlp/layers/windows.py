@@ -24,8 +24,11 @@ def check_pair(name: str, value: Any, *, at_least: int) -> Pair:
     if isinstance(value, Integral) and not isinstance(value, bool):
         number = check_integer(name, value, at_least=at_least)
         return number, number
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name}: received {shown(value)}, but it must be an integer, or a pair (height, width) of them")
+    allowed = "an integer, or a pair (height, width) of them"
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be {allowed}")
+    if len(value) != 2:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}")
     first, second = (check_integer(f"{name}[{axis}]", part, at_least=at_least) for axis, part in enumerate(value))
     return first, second
 
@@ -37,16 +40,6 @@ def check_padding(name: str, value: Any) -> Pair | str:
             raise ValueError(f"{name}: received {shown(value)}, but it must be an integer, a pair of them, 'same' or 'valid'")
         return value
     return check_pair(name, value, at_least=0)
-
-
-def check_image_shape(name: str, value: Any) -> tuple[int, int, int]:
-    """An image's height, width and channels, from (height, width) or all three."""
-    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
-        raise ValueError(
-            f"{name}: received {shown(value)}, but it must be an image: (height, width) or (height, width, channels)"
-        )
-    height, width, channels = (check_integer(f"{name}[{axis}]", size, at_least=1) for axis, size in enumerate([*value, 1][:3]))
-    return height, width, channels
 
 
 @dataclass(frozen=True)
@@ -117,6 +110,20 @@ class ImageLayer(Layer):
     @property
     def out_shape(self) -> tuple[int, ...]:
         return (*self.windows.places, self.maps)
+
+    def image_of(self, shape: Shape) -> tuple[int, int, int]:
+        """The height, width and channels of inputs of that shape, (height, width) or all three; those that the layer is
+        over already, if it is."""
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                f"its input is {show_shape(shape) or 'empty'}, but it takes an image: (height, width) or (height, width, channels)"
+            )
+        height, width, channels = (
+            check_integer(f"in_shape[{axis}]", size, at_least=1) for axis, size in enumerate((*shape, 1)[:3])
+        )
+        if hasattr(self, "windows") and self.in_shape != (height, width, channels):
+            raise ValueError(f"its input is {show_shape(shape)}, but it takes {show_shape(self.in_shape)}")
+        return height, width, channels
 
     def over(self, windows: Windows, maps: int) -> Self:
         """A copy of the layer over these windows, with so many maps."""

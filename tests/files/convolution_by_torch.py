@@ -37,7 +37,7 @@ def make(name, seed=0, n=3):
 def torch_says(name, theta, X, y):
     """(outputs, cost, ∂C/∂θ, ∂C/∂X) of the softmax classifier with these parameters."""
     import torch
-    from torch.nn import functional as F
+    from torch.nn import functional
 
     vector, images = (torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (theta, X))
     used = 0
@@ -54,19 +54,19 @@ def torch_says(name, theta, X, y):
             W = take(entry.maps, *entry.window, A.shape[1]).permute(0, 3, 1, 2)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PyTorch pads even kernels by a copy, and says so
-                A = F.conv2d(A, W, take(entry.maps), stride=entry.stride, padding=entry.padding)
-            A = {"relu": F.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "softplus": F.softplus}[
+                A = functional.conv2d(A, W, take(entry.maps), stride=entry.stride, padding=entry.padding)
+            A = {"relu": functional.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "softplus": functional.softplus}[
                 entry.own_activation.name
             ](A)
         elif isinstance(entry, MaxPool | MeanPool):
-            pool = F.max_pool2d if isinstance(entry, MaxPool) else F.avg_pool2d
+            pool = functional.max_pool2d if isinstance(entry, MaxPool) else functional.avg_pool2d
             A = pool(A, entry.window, stride=entry.stride)
         else:
             flat = A.permute(0, 2, 3, 1).reshape(len(X), -1) if A.ndim == 4 else torch.tanh(A)
             A = flat @ take(entry, flat.shape[1]).T + take(entry)
-    cost = F.cross_entropy(A, torch.tensor(y))
+    cost = functional.cross_entropy(A, torch.tensor(y))
     cost.backward()
-    return F.softmax(A, dim=1).detach().numpy(), cost.item(), vector.grad.numpy(), images.grad.numpy()
+    return functional.softmax(A, dim=1).detach().numpy(), cost.item(), vector.grad.numpy(), images.grad.numpy()
 
 
 if __name__ == "__main__":
