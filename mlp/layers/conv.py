@@ -134,11 +134,11 @@ class Conv(ImageLayer):
         layer = cls(of["maps"], of["kernel"], activation, of["stride"], of["padding"])
         return layer.placed(tuple(of["in_shape"]), activation)
 
-    def __repr__(self) -> str:
-        extra = f", stride={brief(self.stride)}" if self.stride != (1, 1) else ""
-        extra += f", padding={brief(self.padding)!r}" if self.padding not in ((0, 0), "valid") else ""
-        activation = f", {self.own_activation.name!r}" if self.own_activation is not None else ""
-        return f"Conv({self.maps}, {brief(self.window)}{activation}{extra})"
+    def arguments(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"maps": self.maps, "kernel": brief(self.window)}
+        own |= {} if self.own_activation is None else {"activation": self.own_activation.name}
+        own |= {} if self.stride == (1, 1) else {"stride": brief(self.stride)}
+        return own | ({} if self.padding in ((0, 0), "valid") else {"padding": brief(self.padding)})
 
 
 class Lowered:

@@ -44,9 +44,8 @@ class Pool(ImageLayer):
         of = read_description(cls, description, in_shape=list, size=list, stride=list)
         return cls(of["size"], of["stride"]).placed(tuple(of["in_shape"]), cls.activation)
 
-    def __repr__(self) -> str:
-        stride = f", stride={brief(self.stride)}" if self.stride != self.window else ""
-        return f"{type(self).__name__}({brief(self.window)}{stride})"
+    def arguments(self) -> dict[str, Any]:
+        return {"size": brief(self.window)} | ({} if self.stride == self.window else {"stride": brief(self.stride)})
 
 
 class MaxPool(Pool):

@@ -15,6 +15,9 @@ from typing import Any, Self
 from mlp.checks import check_integer, shown
 from mlp.layers.base import Layer, show_shape
 
+#: Arguments that are written with their names.
+BY_NAME = ("stride", "padding")
+
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
@@ -115,15 +118,22 @@ class ImageLayer(Layer):
         """The height, width and channels of inputs of that shape, (height, width) or all three; those that the layer is
         over already, if it is."""
         if len(shape) not in (2, 3):
-            raise ValueError(
-                f"its input is {show_shape(shape) or 'empty'}, but it takes an image: (height, width) or (height, width, channels)"
-            )
+            given = show_shape(shape) or "empty"
+            raise ValueError(f"its input is {given}, but it takes an image: (height, width) or (height, width, channels)")
         height, width, channels = (
             check_integer(f"in_shape[{axis}]", size, at_least=1) for axis, size in enumerate((*shape, 1)[:3])
         )
         if hasattr(self, "windows") and self.in_shape != (height, width, channels):
             raise ValueError(f"its input is {show_shape(shape)}, but it takes {show_shape(self.in_shape)}")
         return height, width, channels
+
+    def arguments(self) -> dict[str, Any]:
+        """What to make the layer with, by name and as briefly as possible: those that aren't what they are by default."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        words = (f"{name}={value!r}" if name in BY_NAME else repr(value) for name, value in self.arguments().items())
+        return f"{type(self).__name__}({', '.join(words)})"
 
     def over(self, windows: Windows, maps: int) -> Self:
         """A copy of the layer over these windows, with so many maps."""
