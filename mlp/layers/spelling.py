@@ -78,7 +78,7 @@ def format(entries: Sequence[Any]) -> str:
     """The text from which `parse` makes these entries again: sizes, `Conv`, `MaxPool` and `MeanPool`.
 
     Raises:
-        ValueError: there is no text for one of them: another kind of layer, or one with an initialiser or an activation of one's own.
+        ValueError: there is no text for one of them: another kind of layer, or an initialiser or activation of one's own.
     """
     return ",".join(_format_entry(number, entry) for number, entry in enumerate(entries)) or "none"
 
