@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,16 @@ def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The value as a path, if it is one: a text or an `os.PathLike`, not empty and without NUL."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be a path: a str or a pathlib.Path")
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be the path of a file or a directory")
+    return Path(text)
 
 
 def converted(name: str, vector: Any, dtype: Any) -> Array:

@@ -25,6 +25,7 @@ import pytest
 import mlp
 from mlp import train
 from mlp.checkpoint import Run
+from mlp.checkpoint import files as files_on_disk
 
 MNIST = Path(__file__).parent.parent / "data" / "mnist"
 
@@ -256,20 +257,20 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_last_state_whole(start, whole, 
 def test_a_second_ctrl_c_in_the_middle_of_the_save_leaves_the_state_before_it(start, whole, tmp_path):
     out = tmp_path / "run"
     saved = {}
-    plain = np.savez
+    plain = files_on_disk.write_members
 
-    def savez(stream, **arrays):
-        if "velocity" in arrays and saved:
+    def write_members(stream, vectors):
+        if "velocity" in vectors and saved:
             stream.write(b"half")
             signal.raise_signal(signal.SIGINT)
-        plain(stream, **arrays)
+        plain(stream, vectors)
 
     def first():
         saved.update(files(out))
         signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch, at_step(2 * STEPS + 3, first):
-        patch.setattr(np, "savez", savez)
+        patch.setattr(files_on_disk, "write_members", write_members)
         assert start(RULES["momentum"])[0] == 130
     assert files(out) == saved
     assert not list(out.glob(".*.part"))
@@ -424,7 +425,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 acts = {}
 acts["kill"] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
-def half(stream, **arrays):
+def half(stream, _vectors):
     stream.write(b"PK" * 999)
     stream.flush()
     acts["kill"]()
@@ -441,7 +442,8 @@ def wait(*_):
     sys.stdin.readline()
 
 acts.update(half=half, full=full, wait=wait)
-owner = {"accumulate": mlp.Objective, "savez": np, "fsync": os, "replace": pathlib.Path, "append": checkpoint.Run}[where]
+owners = {"accumulate": mlp.Objective, "write_members": checkpoint.files, "fsync": os, "replace": pathlib.Path}
+owner = owners.get(where, checkpoint.Run)
 plain, count = getattr(owner, where), itertools.count(1)
 
 def planted(*given, **named):
@@ -476,7 +478,7 @@ def child(small, out, text, where, number, act):
     [
         ("accumulate", 3, "kill", 0),  # in the first epoch, before anything was saved
         ("append", 2, "kill", 1),  # before the second epoch's metrics are written
-        ("savez", 4, "half", 1),  # in the middle of the second epoch's state, after its best model
+        ("write_members", 4, "half", 1),  # in the middle of the second epoch's state, after its best model
         ("replace", 5, "kill", 1),  # when that was complete, but had not got its name
         ("accumulate", 2 * STEPS + 4, "kill", 2),
     ],
@@ -565,7 +567,7 @@ def test_a_run_that_is_open_in_a_script_is_refused_and_can_be_had_once_it_is_clo
         ("accumulate", STEPS + 2, 150),  # metrics.csv can't take its second line whole
         ("accumulate", STEPS + 2, 30_000),  # not the best model
         ("accumulate", STEPS + 2, 100_000),  # not the state
-        ("savez", 2 * EPOCHS + 1, 1000),  # only the model at the end is too much
+        ("write_members", 2 * EPOCHS + 1, 1000),  # only the model at the end is too much
     ],
 )
 def test_a_full_disk_is_one_line_and_what_was_there_is_whole(where, number, limit, small, whole, tmp_path):
@@ -778,7 +780,9 @@ def test_resume_a_state_that_was_tampered_with(fact, value, interrupted, capsys)
         del state.facts[fact]
     else:
         state.facts[fact] = value
-    mlp.save_state(interrupted / "state.npz", state)
+    header = {"format": "mlp-state", "version": 1, "minimiser": state.minimiser, "facts": state.facts}
+    encoded = files_on_disk.encode_header(header, "header", header)
+    files_on_disk.write_archive(interrupted / "state.npz", encoded, state.arrays)
     assert resume(interrupted) == 2
     assert "state" in one_error_line(capsys.readouterr().err)
 

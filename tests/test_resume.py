@@ -461,10 +461,9 @@ def write_state(path, header, **arrays):
         (
             {"minimiser": "sgd", "facts": {"history": []}},
             {"theta": np.zeros(3), "velocity": np.zeros(4)},
-            "its velocity is float64 of shape (4,)",
+            "a velocity of shape (4,)",
         ),
         ({"minimiser": "sgd", "facts": {"history": []}}, {"safe": np.zeros(3)}, "not a state, or damaged"),
-        ({"minimiser": "sgd", "facts": {"history": []}}, {"theta": np.zeros(3), "w": np.zeros(3)}, "not a state, or damaged"),
     ],
 )
 def test_state_files_that_are_none(header, arrays, message, tmp_path):
