@@ -539,8 +539,18 @@ def _check_state(state: Any, minimiser: str, vectors: dict[str, Array], kinds: d
         value = facts.get(name, "nothing")
         if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
             raise ValueError(f"state: received {shown(value)} as {name}, but no run leaves such a state")
-    if (facts["best"] is not None) != ("best" in found) or (facts["best"] and len(facts["best"]) != 2):
+    best, history = facts["best"], facts["history"]
+    if (best is not None) != ("best" in found):
         raise ValueError("state: received the best parameters without their score, or the reverse")
+    if best is not None and not (
+        len(best) == 2 and isinstance(best[0], int | float) and type(best[1]) is int and 1 <= best[1] <= len(history)
+    ):
+        raise ValueError(f"state: received {shown(best)} as best, but no run leaves such a state")
+    for record in history:
+        if not isinstance(record, dict) or not isinstance(record.get("cost"), int | float):
+            raise ValueError(f"state: received {shown(record)} in its history, but no run leaves such a record")
+    if facts.get("averaged") and "average" not in found:
+        raise ValueError(f"state: received {shown(facts['averaged'])} as averaged, but no average")
     return facts
 
 
