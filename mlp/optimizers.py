@@ -537,7 +537,7 @@ def _check_state(state: Any, minimiser: str, vectors: dict[str, Array], kinds: d
     facts = state.facts
     for name, kind in {**_KNOWN, **kinds}.items():
         value = facts.get(name, "nothing")
-        if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
+        if not isinstance(value, kind) or (isinstance(value, int) and not 0 <= value < 1 << 63):
             raise ValueError(f"state: received {shown(value)} as {name}, but no run leaves such a state")
     best, history = facts["best"], facts["history"]
     if (best is not None) != ("best" in found):

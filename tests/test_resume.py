@@ -541,6 +541,28 @@ def test_states_that_lack_a_fact_are_refused(rule, missing):
     refuses(minimise, options, state)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"best": ["x", 1]},
+        {"best": [0.5]},
+        {"best": [0.5, 99]},
+        {"best": [0.5, 1.0]},
+        {"total": 10**400},
+        {"done": 1 << 63},
+        {"averaged": 3},
+        {"history": [{"epoch": 1}]},
+        {"history": [{"epoch": 1, "cost": "x"}]},
+    ],
+    ids=str,
+)
+def test_states_with_altered_facts_are_refused(facts):
+    net, objective = problem()
+    state = stopped(mlp.sgd, objective, net.theta, after=9, **SETTINGS, validation=strangers(), patience=2)
+    state.facts.update(facts)
+    refuses(mlp.sgd, {"validation": strangers(), "patience": 2}, state)
+
+
 def test_a_state_whose_best_parameters_are_gone_is_refused():
     net, objective = problem()
     state = stopped(mlp.sgd, objective, net.theta, after=9, **SETTINGS, validation=strangers(), patience=2)
