@@ -191,14 +191,15 @@ def labels_from(outputs: Array) -> Array:
     return labels
 
 
-def count_right(A: Array, Y: Array, activation: Activation) -> float:
-    """How many of n examples' labels are right, from outputs A (units, n) of that activation and targets Y, labels (n,) or
-    numbers (units, n); of several labels at once, each counts for its part."""
+def which_right(A: Array, Y: Array, activation: Activation) -> Array:
+    """Which of n examples' labels are right, (n,), from outputs A (units, n) of that activation and targets Y, labels (n,) or
+    numbers (units, n); of several labels at once, the share that is right."""
     if holds_labels(Y):
-        return float(np.count_nonzero(A.argmax(axis=0) == Y))
-    if activation.name == "softmax":
-        return float(np.count_nonzero(A.argmax(axis=0) == Y.argmax(axis=0)))
-    right: float = np.mean((A > 0.5) == (Y > 0.5)) * A.shape[1]
+        right: Array = np.equal(A.argmax(axis=0), Y)
+    elif activation.name == "softmax":
+        right = np.equal(A.argmax(axis=0), Y.argmax(axis=0))
+    else:
+        right = np.equal(A > 0.5, Y > 0.5).mean(axis=0)
     return right
 
 
