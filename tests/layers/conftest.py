@@ -1,4 +1,4 @@
-"""What the tests of layers share: networks, and PyTorch's word on them (tests/files/convolution_by_torch.py)."""
+"""What the tests of layers share: networks, and PyTorch's word on them (tests/files/convolution/by_torch.py)."""
 
 import importlib.util
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 
 import mlp
 
-FILES = Path(__file__).parents[1] / "files"
+FILES = Path(__file__).parents[1] / "files" / "convolution"
 
 
 @pytest.fixture(scope="session")
 def reference():
-    """The module that made convolution.npz."""
-    spec = importlib.util.spec_from_file_location("convolution_by_torch", FILES / "convolution_by_torch.py")
+    """The module that made by_torch.npz."""
+    spec = importlib.util.spec_from_file_location("by_torch", FILES / "by_torch.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

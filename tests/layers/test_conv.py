@@ -114,7 +114,7 @@ def test_pytorch_says_the_same(reference, number, seed):
 @for_each_network
 @pytest.mark.parametrize("plain", [False, True], ids=["blas", "numpy alone"])
 def test_pytorch_said_the_same(reference, number, plain, monkeypatch):
-    """Values in convolution.npz, for where torch isn't; and the same numbers where BLAS's functions can't be had."""
+    """Values in by_torch.npz, for where torch isn't; and the same numbers where BLAS's functions can't be had."""
     if plain:
         monkeypatch.setattr(mlp.strided, "GEMM", {})
     with np.load(reference.FILE) as file:

@@ -212,6 +212,17 @@ def test_a_pickled_objective_works():
     assert_array_equal(pickle.loads(pickle.dumps(objective))(net.theta)[1], objective(net.theta)[1])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_saved_and_loaded(tmp_path, dtype):
+    net, objective = problem(dtype)
+    mlp.save(tmp_path / "model.npz", net, notes="spots")
+    loaded = mlp.load(tmp_path / "model.npz")
+    assert repr(loaded) == repr(net)
+    assert loaded.in_shape == net.in_shape
+    assert loaded.theta.tobytes() == net.theta.tobytes()
+    assert_array_equal(loaded.forward(objective.X), net.forward(objective.X))
+
+
 def test_astype():
     net, objective = problem("float32")
     wide = net.astype("float64")

@@ -1,8 +1,8 @@
-"""The networks of convolution.npz, and PyTorch's word on them: outputs, cost and gradients in float64.
+"""The networks of by_torch.npz, and PyTorch's word on them: outputs, cost and gradients in float64.
 
-    python tests/files/convolution_by_torch.py      # writes convolution.npz anew beside itself
+    python tests/files/convolution/by_torch.py      # writes by_torch.npz anew beside itself
 
-tests/layers/test_conv.py calls `torch_says` where torch is installed, and reads convolution.npz everywhere.
+tests/layers/test_conv.py calls `torch_says` where torch is installed, and reads by_torch.npz everywhere.
 """
 
 import warnings
@@ -13,7 +13,7 @@ import numpy as np
 import mlp
 from mlp import Conv, MaxPool, MeanPool
 
-FILE = Path(__file__).with_name("convolution.npz")
+FILE = Path(__file__).with_name("by_torch.npz")
 
 #: What `mlp.MLP` makes each network of. PyTorch is given the same entries, not what mlp made of them.
 NETWORKS = {
