@@ -61,6 +61,10 @@ class Layer:
         """The shape of an example's outputs: (units,), or maps of a height and a width: (height, width, maps)."""
         return (self.units,)
 
+    def feature_shape(self, below: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in which a row of W is a picture of what its unit looks for, where the inputs are of shape `below`."""
+        return below
+
     def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
         """The layer over inputs of that shape; a layer that takes its sizes from there, or `hidden` as its activation where
         it has none of its own, is a copy. Raises ValueError if it doesn't fit."""

@@ -114,6 +114,10 @@ class ImageLayer(Layer):
     def out_shape(self) -> tuple[int, ...]:
         return (*self.windows.places, self.maps)
 
+    def feature_shape(self, below: Shape) -> Shape:
+        """A window's rows, columns and channels."""
+        return (*self.windows.size, self.in_shape[2])
+
     def image_of(self, shape: Shape) -> tuple[int, int, int]:
         """The height, width and channels of inputs of that shape, (height, width) or all three; those that the layer is
         over already, if it is."""
@@ -163,3 +167,19 @@ def receptive_fields(layers: Sequence[Layer]) -> list[Pair | None]:
         step = step[0] * stride[0], step[1] * stride[1]
         fields.append(field)
     return fields
+
+
+def window_on_image(layers: Sequence[Layer], place: Pair, image: Shape) -> tuple[range, range]:
+    """The rows and the columns of the image (height, width, …) that a unit of the last layer sees, which stands at that place
+    of its map; zeros around the image are none of them. All of them, where a layer sees all.
+    """
+    rows = [range(place[axis], place[axis] + 1) for axis in (0, 1)]
+    for layer in reversed(layers):
+        if not isinstance(layer, ImageLayer):
+            return range(image[0]), range(image[1])
+        of = layer.windows
+        for axis, seen in enumerate(rows):
+            first = seen.start * of.stride[axis] - of.padding[axis][0]
+            end = (seen.stop - 1) * of.stride[axis] - of.padding[axis][0] + of.size[axis]
+            rows[axis] = range(max(0, first), min(of.image[axis], end))
+    return rows[0], rows[1]
