@@ -1,23 +1,49 @@
 """`check_gradient`: a gradient against central differences of the cost, with the worst component named.
 
-D(h) = (f(θ + he) − f(θ − he)) / 2h is off by h²f‴/6 and by rounding, ε|f|/h. Of two such differences, (4D(h) − D(2h))/3
-is off by order h⁴ only, so that h can be large enough for rounding not to matter (Abramowitz and Stegun, 25.3.21).
+Read `check_gradient` first, then `_compare`, which judges one component, and `_difference`, one derivative by differences.
+Which examples a component is checked on comes last (`_slopes_by_chunk`, `_narrow`).
+
+D(h) = (f(θ + he) − f(θ − he)) / 2h is off by h²f‴/6 and by rounding, about ε|f|/h. Of D(h), D(h/2) and D(h/4),
+(D(h) − 20 D(h/2) + 64 D(h/4)) / 45 is off by order h⁶ only, so that h can be large enough for rounding not to matter
+(Richardson's extrapolation; Ridders 1982). What is left when the same seven costs are fitted by a polynomial says how far the
+result can be trusted: it is large where a kink (of ReLU), a jump or rounding is in the way.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer, check_number
+from mlp.checks import check_integer, check_number, shown
+
+#: Each step is a quarter of the one before it, from `step` down to `step` / 4⁸.
+STEPS = 9
+#: How many times its estimated error a derivative must be away from the gradient to be called different.
+CAUTION = 30.0
+#: Components are checked on so few examples: the fewer, the fewer kinks.
+FEW = 32
+#: Directions are checked on so many, and the gradient over all examples is added up by so many.
+MANY = 1024
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What `check_gradient` found. It is true (`if check: …`) where every component agrees."""
+    """What `check_gradient` found.
+
+    `passed` is false only where a component differs. The check itself is true (`if check: …`) where it has passed and at
+    least one component agrees: a check that could decide nothing shows nothing.
+
+    Attributes:
+        worst_error, worst_component, analytic, numerical: the component with the largest relative error and its two
+            derivatives: of those that differ; where none does, of those that agree; where none does either, of all.
+        components: how many components and directions were checked.
+        undecided: how many of them could not be decided, and `reasons` why not, one sentence for each.
+        tolerance: the relative error allowed.
+    """
 
     passed: bool
     worst_error: float
@@ -26,16 +52,23 @@ class GradientCheck:
     numerical: float
     components: int
     tolerance: float
+    undecided: int = 0
+    reasons: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.passed
+        return self.passed and self.undecided < self.components
 
     def __str__(self) -> str:
-        verdict = "agrees with" if self.passed else "DIFFERS from"
+        decided = self.components - self.undecided
+        verdict = ("agrees with" if decided else "can't be decided by") if self.passed else "DIFFERS from"
+        apart = ""
+        if self.undecided:
+            few = "; ".join(self.reasons[:3]) + ("; …" if self.undecided > 3 else "")
+            apart = f"; {self.undecided:,} of {self.components:,} undecided ({few})"
         return (
-            f"the gradient {verdict} central differences at {self.components:,} components: worst relative error "
+            f"the gradient {verdict} central differences at {decided or self.components:,} components: worst relative error "
             f"{self.worst_error:.1e} (allowed {self.tolerance:.0e}) at {self.worst_component}, "
-            f"analytic {self.analytic:.12g}, numerical {self.numerical:.12g}"
+            f"analytic {self.analytic:.12g}, numerical {self.numerical:.12g}{apart}"
         )
 
 
@@ -45,7 +78,7 @@ def check_gradient(
     *,
     sample: int | None = None,
     directions: int = 0,
-    step: float = 1e-4,
+    step: float = 1e-2,
     tolerance: float = 1e-7,
     seed: int | np.random.Generator = 0,
 ) -> GradientCheck:
@@ -55,19 +88,33 @@ def check_gradient(
     same. The relative error of a component is |analytic − numerical| / max(|analytic|, |numerical|, 1e-3 · the largest
     component): a component that is tiny beside the others is held to the precision that their common cost has.
 
+    A component agrees where that is within the tolerance at one of the steps. It differs where it is beyond the tolerance and
+    far beyond the error that the differences can have, at two steps running. Otherwise it is undecided: a kink is nearer
+    than the smallest useful step, or the cost is too coarse (computed in float32, for one).
+
+    An objective that takes rows, `objective(theta, rows)`, and has a length is not differentiated over all its examples, since
+    kinks and rounding grow with their number: the equations are the same for a few. A component is checked on the few
+    examples that it matters most to, a direction on a random thousand. That the gradient over all examples is the mean
+    of those over parts is checked once; where it isn't (a penalty on means, noise), the gradient over all is checked in the
+    direction in which the two differ.
+
     Args:
         objective: a function of θ that returns (cost, gradient).
         theta: where to check, (P,).
-        sample: how many components to check, drawn at random; None: all of them. Each costs four evaluations, and up to
-            twelve where it disagrees.
+        sample: how many components to check, drawn at random; None: all of them. Each costs six evaluations, and four more
+            for each smaller step that is needed.
         directions: how many random directions to check as well, each through all components at once: for networks too
             large to go through one by one (then with sample=0).
-        step: h, relative to max(1, |θₖ|); where the two disagree, a tenth and a hundredth of it are tried too.
-        tolerance: the worst relative error allowed.
-        seed: of the sample and the directions.
+        step: the largest h, relative to max(1, |θₖ|), or max(1, ‖θ‖) for a direction.
+        tolerance: the largest relative error allowed.
+        seed: of the sample, the directions and their examples.
 
     Returns:
         A `GradientCheck`, true where the gradient passes; printing it names the worst component by layer and index.
+
+    Raises:
+        TypeError: if the objective doesn't return a cost and a gradient, or theta isn't a vector of real numbers.
+        ValueError: if an argument is out of range, or the objective needs noise (see `Objective.with_noise`).
     """
     if getattr(objective, "noisy", False):
         raise ValueError(
@@ -76,75 +123,274 @@ def check_gradient(
     check_number("step", step, above=0)
     check_number("tolerance", tolerance, above=0)
     check_integer("directions", directions, at_least=0)
-    theta = np.array(theta, np.float64)
+    theta = _check_theta(theta)
     if sample is not None:
         sample = min(check_integer("sample", sample, at_least=0), theta.size)
     if sample == 0 and directions == 0:
         raise ValueError("sample: received 0 with directions=0, but at least one component or direction is needed")
     rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(check_integer("seed", seed, at_least=0))
     function: Any = objective.astype(np.float64) if hasattr(objective, "astype") else objective
-    gradient = np.asarray(function(theta)[1], np.float64)
-    if gradient.shape != theta.shape:
-        raise ValueError(f"objective: returned a gradient of shape {gradient.shape}, but theta has shape {theta.shape}")
-
-    # A component below a thousandth of the largest is no better known than their common cost allows
-    floor = 1e-3 * float(np.abs(gradient).max())
     name_of = getattr(function, "name_of", lambda k: f"theta[{k}]")
-    worst: tuple[float, str, float, float] = (-1.0, "", 0.0, 0.0)
-    for name, direction in _directions(rng, theta.size, sample, directions, name_of):
-        analytic = float(gradient @ direction) if isinstance(direction, np.ndarray) else float(gradient[direction])
-        error, numerical = _disagreement(function, theta, direction, analytic, floor, step, tolerance)
-        if error > worst[0]:
-            worst = error, name, analytic, numerical
-    error, name, analytic, numerical = worst
-    checked = (theta.size if sample is None else sample) + directions
-    return GradientCheck(error <= tolerance, error, name, analytic, numerical, checked, tolerance)
+    paths = list(_draw_paths(rng, theta.size, sample, directions, name_of))
+    at = _Point(function, theta, step, tolerance)
+    examples = _count_examples(function)
+    if examples > 2 * FEW:
+        findings = _compare_by_rows(at, paths, examples, rng)
+    else:
+        gradient = at.evaluate()[1]
+        findings = [_compare(at, path, gradient) for path in paths]
+    return _summarise(findings, tolerance)
 
 
-def _directions(
+def _check_theta(theta: Any) -> Array:
+    """θ as a float64 vector of its own."""
+    try:
+        given = np.asarray(theta)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"theta: received {shown(theta)}, but it must be a vector of real numbers, (P,)") from error
+    if given.dtype.kind not in "iuf":  # an integer beyond 64 bits is an object to numpy
+        received = shown(theta) if given.dtype.kind == "O" else f"dtype {given.dtype}"
+        raise TypeError(f"theta: received {received}, but it must be a vector of real numbers, (P,)")
+    if given.ndim != 1 or given.size == 0:
+        raise ValueError(f"theta: received shape {given.shape}, but it must be a vector, (P,)")
+    if not np.isfinite(given).all():
+        raise ValueError(f"theta: received {given[~np.isfinite(given)][0]}, but every parameter must be finite")
+    return given.astype(np.float64)
+
+
+class _Path(NamedTuple):
+    """A line through θ to differentiate along: one component, by its number, or a unit vector through all of them."""
+
+    name: str
+    direction: int | Array
+
+    def slope(self, gradient: Array) -> float:
+        """The derivative along the path that a gradient claims."""
+        return float(gradient @ self.direction if isinstance(self.direction, np.ndarray) else gradient[self.direction])
+
+    def move(self, theta: Array, distance: float) -> Array:
+        """The point of the path at that distance from θ."""
+        moved = theta.copy()
+        if isinstance(self.direction, np.ndarray):
+            moved += distance * self.direction
+        else:
+            moved[self.direction] += distance
+        return moved
+
+
+def _draw_paths(
     rng: np.random.Generator, size: int, sample: int | None, directions: int, name_of: Callable[[int], str]
-) -> Iterator[tuple[str, int | Array]]:
-    """What to differentiate along: the chosen components, by their number, and unit vectors through all of them."""
+) -> Iterator[_Path]:
+    """The chosen components, and random directions."""
     for k in range(size) if sample is None else rng.choice(size, sample, replace=False):
-        yield name_of(int(k)), int(k)
+        yield _Path(name_of(int(k)), int(k))
     for number in range(directions):
         direction = rng.standard_normal(size)
-        yield f"random direction {number}", direction / np.linalg.norm(direction)
+        yield _Path(f"random direction {number}", direction / np.linalg.norm(direction))
 
 
-def _disagreement(
-    function: Any, theta: Array, direction: int | Array, analytic: float, floor: float, step: float, tolerance: float
-) -> tuple[float, float]:
-    """The relative error against the central difference, and that difference, at the first step where they agree.
+@dataclass
+class _Point:
+    """The function to check, and where and how."""
 
-    A right gradient agrees unless the step reaches across a kink (of ReLU), and then a smaller one will do; a wrong
-    gradient agrees at none.
+    function: Any
+    theta: Array
+    step: float
+    tolerance: float
+
+    def evaluate(self, rows: Any = None) -> tuple[float, Array]:
+        """The cost and the gradient at θ, if that is what the function returns."""
+        found = self.function(self.theta) if rows is None else self.function(self.theta, rows)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            received = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) and found.ndim else shown(found)
+            raise TypeError(f"objective: returned {received}, but it must return two things, (cost, gradient)")
+        cost, gradient = (np.asarray(part) for part in found)
+        if cost.size != 1 or cost.dtype.kind not in "biuf":
+            raise TypeError(
+                f"objective: returned a cost of shape {cost.shape} and dtype {cost.dtype}, but it must be one real number"
+            )
+        if gradient.dtype.kind not in "biuf":
+            raise TypeError(f"objective: returned a gradient of dtype {gradient.dtype}, but it must be real numbers")
+        if gradient.shape != self.theta.shape:
+            raise ValueError(
+                f"objective: returned a gradient of shape {gradient.shape}, but theta has shape {self.theta.shape}"
+            )
+        return float(cost.item()), gradient.astype(np.float64)
+
+    def cost_along(self, path: _Path, rows: Any, distance: float) -> float:
+        """The cost at that distance from θ along a path."""
+        moved = path.move(self.theta, distance)
+        cost = self.function(moved)[0] if rows is None else self.function(moved, rows)[0]
+        return float(np.asarray(cost).item())
+
+
+class _Difference(NamedTuple):
+    """A derivative by differences, and how far it can be trusted."""
+
+    step: float
+    derivative: float
+    scatter: float  # how far the costs are from a smooth curve, as an error of the derivative
+    rounding: float  # what the rounding of the costs does to it
+    flat: bool  # whether all costs are the same
+
+    @property
+    def doubt(self) -> float:
+        """The error that the derivative can have."""
+        return CAUTION * (self.scatter + self.rounding)
+
+
+def _difference(cost: Callable[[float], float], h: float, precision: float, size: float) -> _Difference:
+    """The derivative at 0 of a cost along a path, from its values at 0, ±h/4, ±h/2 and ±h.
+
+    Odd and even parts of a smooth curve are c₁h + c₃h³ + … and c₂h² + c₄h⁴ + …; the sums below leave nothing of these terms.
+    A kink at a distance t changes both by its jump in slope times h − t, and is seen in one at least. The factors
+    turn what is left into the error that a kink or rounding of that size causes in the derivative.
     """
-    best = math.inf, math.nan
-    with np.errstate(over="ignore"):
-        extent = np.linalg.norm(theta) if isinstance(direction, np.ndarray) else abs(theta[direction])
-    for shrink in (1.0, 0.1, 0.01):
-        numerical = _central_difference(function, theta, direction, shrink * step * max(1.0, float(extent)))
-        scale = max(abs(analytic), abs(numerical), floor)
-        error = abs(analytic - numerical) / scale if scale else 0.0
-        if not math.isfinite(error):
-            error = math.inf
-        if error <= best[0]:
-            best = error, numerical
-        if error <= tolerance / 10:
-            break
-    return best
+    middle = cost(0.0)
+    ahead, behind = [np.array([cost(sign * h / part) for part in (1, 2, 4)]) for sign in (1, -1)]
+    with np.errstate(all="ignore"):
+        odd = (ahead - behind) / 2
+        even = (ahead - middle) + (behind - middle)
+        derivative = float(odd @ [1, -40, 256]) / (45 * h)
+        scatter = max(0.3 * abs(float(odd @ [1, -10, 16])), 0.07 * abs(float(even @ [1, -20, 64]))) / h
+    costs = [middle, *ahead, *behind]
+    rounding = 8 * precision * (max(map(abs, costs)) + size) / h
+    return _Difference(h, derivative, scatter, rounding, all(each == middle for each in costs))
 
 
-def _central_difference(function: Any, theta: Array, direction: int | Array, h: float) -> float:
-    """The derivative along a direction, from two central differences whose errors of order h² cancel."""
+class _Finding(NamedTuple):
+    """What a comparison came to: "agrees", "differs" or "undecided", and why that."""
+
+    name: str
+    verdict: str
+    error: float
+    analytic: float
+    numerical: float
+    reason: str = ""
+
+
+def _compare(at: _Point, path: _Path, gradient: Array, rows: Any = None) -> _Finding:
+    """Judge the gradient's derivative along a path by differences at smaller and smaller steps."""
+    analytic = path.slope(gradient)
+    if not math.isfinite(analytic):
+        return _Finding(path.name, "differs", math.inf, analytic, math.nan)
+    with np.errstate(all="ignore"):
+        floor = 1e-3 * float(np.abs(gradient[np.isfinite(gradient)]).max())
+        here = at.theta if isinstance(path.direction, np.ndarray) else at.theta[path.direction : path.direction + 1]
+        slopes = gradient if isinstance(path.direction, np.ndarray) else analytic
+        extent, size = max(1.0, float(np.linalg.norm(here))), float(np.linalg.norm(here * slopes))
+        single = np.array_equal(gradient, gradient.astype(np.float32))  # only arithmetic in float32 leaves such numbers
+    precision = float(np.finfo(np.float32 if single else np.float64).eps)
+    known: dict[float, float] = {}
 
     def cost(distance: float) -> float:
-        moved = theta.copy()
-        if isinstance(direction, np.ndarray):
-            moved += distance * direction
-        else:
-            moved[direction] += distance
-        return float(function(moved)[0])
+        if distance not in known:
+            known[distance] = at.cost_along(path, rows, distance)
+        return known[distance]
 
-    return (8 * (cost(h) - cost(-h)) - (cost(2 * h) - cost(-2 * h))) / (12 * h)
+    best = last = None
+    error, suspected = math.inf, False
+    for number in range(STEPS):
+        found = _difference(cost, at.step * extent / 4**number, precision, size)
+        if not math.isfinite(found.derivative + found.doubt):
+            continue
+        if found.flat and last and not last.flat:
+            break  # steps too small for the cost to notice
+        last = found
+        distance = abs(analytic - found.derivative)
+        scale = max(abs(analytic), abs(found.derivative), floor)
+        off = distance / scale if scale else 0.0
+        if off <= at.tolerance:
+            return _Finding(path.name, "agrees", off, analytic, found.derivative)
+        if best is None or found.doubt < best.doubt:
+            best, error = found, off
+        differs = distance > at.tolerance * scale + found.doubt
+        if differs and suspected:
+            return _Finding(path.name, "differs", error, analytic, best.derivative)
+        suspected = differs
+        if not suspected and CAUTION * found.rounding > best.doubt:
+            break  # and will be more at smaller steps
+    if best is None or last is None:
+        return _Finding(path.name, "undecided", math.inf, analytic, math.nan, "the cost is not finite around theta")
+    return _Finding(path.name, "undecided", error, analytic, best.derivative, _why_undecided(best, last))
+
+
+def _why_undecided(best: _Difference, last: _Difference) -> str:
+    """What kept the differences from settling: rounding grows as steps get smaller, a kink's effect does not."""
+    if best.rounding >= best.scatter or last.flat or last.scatter > 2 * best.scatter:
+        return f"the cost is too coarse: its rounding hides what is below {best.doubt:.0e} in the derivative"
+    return f"a kink lies within the smallest useful step, {last.step:.0e}"
+
+
+def _summarise(findings: list[_Finding], tolerance: float) -> GradientCheck:
+    """The findings as one result."""
+    by_verdict = {
+        verdict: [each for each in findings if each.verdict == verdict] for verdict in ("differs", "agrees", "undecided")
+    }
+    worst = max(next(filter(None, by_verdict.values())), key=lambda each: each.error)
+    undecided = by_verdict["undecided"]
+    return GradientCheck(
+        not by_verdict["differs"],
+        worst.error,
+        worst.name,
+        worst.analytic,
+        worst.numerical,
+        len(findings),
+        tolerance,
+        len(undecided),
+        tuple(f"{each.name}: {each.reason}" for each in undecided),
+    )
+
+
+# On which examples
+
+
+def _count_examples(function: Any) -> int:
+    """How many examples the function can be restricted to rows of: 0 where it takes no rows."""
+    try:
+        takes_rows = "rows" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a function that doesn't say
+        takes_rows = False
+    return len(function) if takes_rows and hasattr(function, "__len__") else 0
+
+
+def _compare_by_rows(at: _Point, paths: list[_Path], examples: int, rng: np.random.Generator) -> list[_Finding]:
+    """Each path on examples of its own, and the gradient over all examples where it is not the mean of its parts."""
+    gradient = at.evaluate()[1]
+    mean, magnitude = np.zeros_like(gradient), np.zeros_like(gradient)
+    steepest: list[tuple[float, Array]] = [(-1.0, np.arange(0)) for _ in paths]
+    size = min(MANY, -(-examples // 2))
+    for start in range(0, examples, size):
+        rows = np.arange(start, min(start + size, examples))
+        part = at.evaluate(rows)[1]
+        with np.errstate(all="ignore"):
+            mean += part * (len(rows) / examples)
+            magnitude += np.abs(part) * (len(rows) / examples)
+        for number, path in enumerate(paths):
+            if (steepness := _steepness(path, part)) > steepest[number][0]:
+                steepest[number] = steepness, rows
+    findings = []
+    sampled = np.sort(rng.choice(examples, min(MANY, examples), replace=False))
+    for path, (_, rows) in zip(paths, steepest, strict=True):
+        chosen = sampled if isinstance(path.direction, np.ndarray) else _narrow(at, path, rows)
+        findings.append(_compare(at, path, at.evaluate(chosen)[1], chosen))
+    with np.errstate(all="ignore"):
+        off = gradient - mean
+        scale = np.maximum(np.abs(gradient), 1e-3 * np.abs(gradient).max())
+        agree = bool(np.all(np.abs(off) <= at.tolerance * scale + 1e-12 * magnitude))
+        if not agree:
+            findings.append(_compare(at, _Path(f"all {examples:,} examples together", off / np.linalg.norm(off)), gradient))
+    return findings
+
+
+def _narrow(at: _Point, path: _Path, rows: Array) -> Array:
+    """Those few of the rows, by halves, over which the cost is steepest along the path."""
+    while len(rows) > FEW:
+        rows = max(np.array_split(rows, 2), key=lambda half: _steepness(path, at.evaluate(half)[1]))
+    return rows
+
+
+def _steepness(path: _Path, gradient: Array) -> float:
+    """How steep the cost is along the path by a gradient; what isn't finite is the steepest."""
+    slope = abs(path.slope(gradient))
+    return slope if math.isfinite(slope) else math.inf
