@@ -1,7 +1,7 @@
 """`check_gradient`: a gradient against central differences of the cost, with the worst component named.
 
 Read `check_gradient` first, then `_compare`, which judges one component, and `_difference`, one derivative by differences.
-Which examples a component is checked on comes last (`_slopes_by_chunk`, `_narrow`).
+On which examples, where there are many, comes last (`_compare_by_parts`).
 
 D(h) = (f(θ + he) − f(θ − he)) / 2h is off by h²f‴/6 and by rounding, about ε|f|/h. Of D(h), D(h/2) and D(h/4),
 (D(h) − 20 D(h/2) + 64 D(h/4)) / 45 is off by order h⁶ only, so that h can be large enough for rounding not to matter
@@ -9,6 +9,7 @@ D(h) = (f(θ + he) − f(θ − he)) / 2h is off by h²f‴/6 and by rounding, a
 result can be trusted: it is large where a kink (of ReLU), a jump or rounding is in the way.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -17,17 +18,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp.blas import Array
+from mlp.blas import Array, dot
 from mlp.checks import check_integer, check_number, shown
 
 #: Each step is a quarter of the one before it, from `step` down to `step` / 4⁸.
 STEPS = 9
 #: How many times its estimated error a derivative must be away from the gradient to be called different.
 CAUTION = 30.0
-#: Components are checked on so few examples: the fewer, the fewer kinks.
-FEW = 32
-#: Directions are checked on so many, and the gradient over all examples is added up by so many.
-MANY = 1024
+#: Of a function that takes rows, so many examples at a time are checked: the fewer, the fewer kinks.
+PART = 512
 
 
 @dataclass(frozen=True)
@@ -92,17 +91,17 @@ def check_gradient(
     far beyond the error that the differences can have, at two steps running. Otherwise it is undecided: a kink is nearer
     than the smallest useful step, or the cost is too coarse (computed in float32, for one).
 
-    An objective that takes rows, `objective(theta, rows)`, and has a length is not differentiated over all its examples, since
-    kinks and rounding grow with their number: the equations are the same for a few. A component is checked on the few
-    examples that it matters most to, a direction on a random thousand. That the gradient over all examples is the mean
-    of those over parts is checked once; where it isn't (a penalty on means, noise), the gradient over all is checked in the
-    direction in which the two differ.
+    An objective that takes rows, `objective(theta, rows)`, and has a length is not differentiated over all of many examples,
+    since kinks and rounding grow with their number: the equations are the same for 512. A component is checked on the 512 in
+    a row in which it is steepest, a direction on a random 512. Whether the gradient over all is the mean of those over
+    parts is checked once; where it isn't (a penalty on means, noise, an error), the gradient over all is checked as well,
+    in the direction in which the two differ.
 
     Args:
         objective: a function of θ that returns (cost, gradient).
         theta: where to check, (P,).
-        sample: how many components to check, drawn at random; None: all of them. Each costs six evaluations, and four more
-            for each smaller step that is needed.
+        sample: how many components to check, drawn at random; None: all of them. Each costs four evaluations, and more where
+            smaller steps are needed.
         directions: how many random directions to check as well, each through all components at once: for networks too
             large to go through one by one (then with sample=0).
         step: the largest h, relative to max(1, |θₖ|), or max(1, ‖θ‖) for a direction.
@@ -134,10 +133,10 @@ def check_gradient(
     paths = list(_draw_paths(rng, theta.size, sample, directions, name_of))
     at = _Point(function, theta, step, tolerance)
     examples = _count_examples(function)
-    if examples > 2 * FEW:
-        findings = _compare_by_rows(at, paths, examples, rng)
+    if examples > 2 * PART:
+        findings = _compare_by_parts(at, paths, examples, rng)
     else:
-        gradient = at.evaluate()[1]
+        gradient = at.gradient()
         findings = [_compare(at, path, gradient) for path in paths]
     return _summarise(findings, tolerance)
 
@@ -166,16 +165,12 @@ class _Path(NamedTuple):
 
     def slope(self, gradient: Array) -> float:
         """The derivative along the path that a gradient claims."""
-        return float(gradient @ self.direction if isinstance(self.direction, np.ndarray) else gradient[self.direction])
+        return dot(gradient, self.direction) if isinstance(self.direction, np.ndarray) else float(gradient[self.direction])
 
-    def move(self, theta: Array, distance: float) -> Array:
-        """The point of the path at that distance from θ."""
-        moved = theta.copy()
-        if isinstance(self.direction, np.ndarray):
-            moved += distance * self.direction
-        else:
-            moved[self.direction] += distance
-        return moved
+    def norm(self, vector: Array) -> float:
+        """‖vector‖ in as far as the path changes it."""
+        vector = vector if isinstance(self.direction, np.ndarray) else vector[self.direction : self.direction + 1]
+        return math.sqrt(dot(vector, vector))
 
 
 def _draw_paths(
@@ -186,7 +181,7 @@ def _draw_paths(
         yield _Path(name_of(int(k)), int(k))
     for number in range(directions):
         direction = rng.standard_normal(size)
-        yield _Path(f"random direction {number}", direction / np.linalg.norm(direction))
+        yield _Path(f"random direction {number}", direction / math.sqrt(dot(direction, direction)))
 
 
 @dataclass
@@ -198,30 +193,37 @@ class _Point:
     step: float
     tolerance: float
 
-    def evaluate(self, rows: Any = None) -> tuple[float, Array]:
-        """The cost and the gradient at θ, if that is what the function returns."""
+    def gradient(self, rows: Any = None) -> Array:
+        """The gradient at θ, if a cost and a gradient are what the function returns."""
         found = self.function(self.theta) if rows is None else self.function(self.theta, rows)
         if not isinstance(found, tuple | list) or len(found) != 2:
             received = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) and found.ndim else shown(found)
             raise TypeError(f"objective: returned {received}, but it must return two things, (cost, gradient)")
-        cost, gradient = (np.asarray(part) for part in found)
-        if cost.size != 1 or cost.dtype.kind not in "biuf":
-            raise TypeError(
-                f"objective: returned a cost of shape {cost.shape} and dtype {cost.dtype}, but it must be one real number"
-            )
-        if gradient.dtype.kind not in "biuf":
-            raise TypeError(f"objective: returned a gradient of dtype {gradient.dtype}, but it must be real numbers")
+        for name, part in zip(("cost", "gradient"), found, strict=True):
+            if np.asarray(part).dtype.kind not in "biuf":
+                raise TypeError(f"objective: returned the {name} {shown(part)}, but it must be of real numbers")
+        cost, gradient = np.asarray(found[0]), np.asarray(found[1], np.float64)
+        if cost.size != 1:
+            raise TypeError(f"objective: returned a cost of shape {cost.shape}, but it must be one number")
         if gradient.shape != self.theta.shape:
             raise ValueError(
                 f"objective: returned a gradient of shape {gradient.shape}, but theta has shape {self.theta.shape}"
             )
-        return float(cost.item()), gradient.astype(np.float64)
+        return gradient
 
-    def cost_along(self, path: _Path, rows: Any, distance: float) -> float:
-        """The cost at that distance from θ along a path."""
-        moved = path.move(self.theta, distance)
-        cost = self.function(moved)[0] if rows is None else self.function(moved, rows)[0]
-        return float(np.asarray(cost).item())
+    def cost_along(self, path: _Path, rows: Any) -> Callable[[float], float]:
+        """The cost as a function of the distance from θ along a path; each is computed once."""
+
+        @functools.cache
+        def cost(distance: float) -> float:
+            moved = self.theta.copy()
+            if isinstance(path.direction, np.ndarray):
+                moved += distance * path.direction
+            else:
+                moved[path.direction] += distance
+            return float(np.asarray((self.function(moved) if rows is None else self.function(moved, rows))[0]).item())
+
+        return cost
 
 
 class _Difference(NamedTuple):
@@ -276,47 +278,49 @@ def _compare(at: _Point, path: _Path, gradient: Array, rows: Any = None) -> _Fin
         return _Finding(path.name, "differs", math.inf, analytic, math.nan)
     with np.errstate(all="ignore"):
         floor = 1e-3 * float(np.abs(gradient[np.isfinite(gradient)]).max())
-        here = at.theta if isinstance(path.direction, np.ndarray) else at.theta[path.direction : path.direction + 1]
-        slopes = gradient if isinstance(path.direction, np.ndarray) else analytic
-        extent, size = max(1.0, float(np.linalg.norm(here))), float(np.linalg.norm(here * slopes))
+        size = path.norm(at.theta * gradient)  # how much the rounding of θ itself matters
         single = np.array_equal(gradient, gradient.astype(np.float32))  # only arithmetic in float32 leaves such numbers
     precision = float(np.finfo(np.float32 if single else np.float64).eps)
-    known: dict[float, float] = {}
+    cost = at.cost_along(path, rows)
 
-    def cost(distance: float) -> float:
-        if distance not in known:
-            known[distance] = at.cost_along(path, rows, distance)
-        return known[distance]
+    def error(numerical: float) -> float:
+        scale = max(abs(analytic), abs(numerical), floor)
+        return abs(analytic - numerical) / scale if scale else 0.0
 
     best = last = None
-    error, suspected = math.inf, False
+    suspected = False
     for number in range(STEPS):
-        found = _difference(cost, at.step * extent / 4**number, precision, size)
-        if not math.isfinite(found.derivative + found.doubt):
+        h = at.step * max(1.0, path.norm(at.theta)) / 4**number
+        # (4 D(h/4) − D(h/2)) / 3, off by order h⁴, will do for most
+        simple = (8 * (cost(h / 4) - cost(-h / 4)) - (cost(h / 2) - cost(-h / 2))) / (3 * h)
+        if error(simple) <= at.tolerance:
+            return _Finding(path.name, "agrees", error(simple), analytic, simple)
+        found = _difference(cost, h, precision, size)
+        numerical = found.derivative
+        if not math.isfinite(numerical + found.doubt):
             continue
-        if found.flat and last and not last.flat:
-            break  # steps too small for the cost to notice
-        last = found
-        distance = abs(analytic - found.derivative)
-        scale = max(abs(analytic), abs(found.derivative), floor)
-        off = distance / scale if scale else 0.0
-        if off <= at.tolerance:
-            return _Finding(path.name, "agrees", off, analytic, found.derivative)
-        if best is None or found.doubt < best.doubt:
-            best, error = found, off
-        differs = distance > at.tolerance * scale + found.doubt
-        if differs and suspected:
-            return _Finding(path.name, "differs", error, analytic, best.derivative)
-        suspected = differs
+        if error(numerical) <= at.tolerance:
+            return _Finding(path.name, "agrees", error(numerical), analytic, numerical)
+        if found.flat and (not last.flat if last else cost(100 * h) != cost(-100 * h)):
+            last = found
+            break  # the step is too small for the cost to notice
+        last, best = found, found if best is None or found.doubt < best.doubt else best
+        off = abs(analytic - numerical) > found.doubt + at.tolerance * max(abs(analytic), abs(numerical), floor)
+        if off and suspected:
+            return _Finding(path.name, "differs", error(best.derivative), analytic, best.derivative)
+        suspected = off
         if not suspected and CAUTION * found.rounding > best.doubt:
             break  # and will be more at smaller steps
-    if best is None or last is None:
-        return _Finding(path.name, "undecided", math.inf, analytic, math.nan, "the cost is not finite around theta")
-    return _Finding(path.name, "undecided", error, analytic, best.derivative, _why_undecided(best, last))
+    numerical = best.derivative if best else math.nan
+    return _Finding(path.name, "undecided", error(numerical), analytic, numerical, _why_undecided(best, last))
 
 
-def _why_undecided(best: _Difference, last: _Difference) -> str:
+def _why_undecided(best: _Difference | None, last: _Difference | None) -> str:
     """What kept the differences from settling: rounding grows as steps get smaller, a kink's effect does not."""
+    if last is None:
+        return "the cost is not finite around theta"
+    if best is None:
+        return f"the cost is too coarse: it is the same at all distances up to {last.step:.0e}"
     if best.rounding >= best.scatter or last.flat or last.scatter > 2 * best.scatter:
         return f"the cost is too coarse: its rounding hides what is below {best.doubt:.0e} in the derivative"
     return f"a kink lies within the smallest useful step, {last.step:.0e}"
@@ -354,43 +358,27 @@ def _count_examples(function: Any) -> int:
     return len(function) if takes_rows and hasattr(function, "__len__") else 0
 
 
-def _compare_by_rows(at: _Point, paths: list[_Path], examples: int, rng: np.random.Generator) -> list[_Finding]:
-    """Each path on examples of its own, and the gradient over all examples where it is not the mean of its parts."""
-    gradient = at.evaluate()[1]
-    mean, magnitude = np.zeros_like(gradient), np.zeros_like(gradient)
-    steepest: list[tuple[float, Array]] = [(-1.0, np.arange(0)) for _ in paths]
-    size = min(MANY, -(-examples // 2))
-    for start in range(0, examples, size):
-        rows = np.arange(start, min(start + size, examples))
-        part = at.evaluate(rows)[1]
-        with np.errstate(all="ignore"):
-            mean += part * (len(rows) / examples)
-            magnitude += np.abs(part) * (len(rows) / examples)
-        for number, path in enumerate(paths):
-            if (steepness := _steepness(path, part)) > steepest[number][0]:
-                steepest[number] = steepness, rows
-    findings = []
-    sampled = np.sort(rng.choice(examples, min(MANY, examples), replace=False))
-    for path, (_, rows) in zip(paths, steepest, strict=True):
-        chosen = sampled if isinstance(path.direction, np.ndarray) else _narrow(at, path, rows)
-        findings.append(_compare(at, path, at.evaluate(chosen)[1], chosen))
+def _compare_by_parts(at: _Point, paths: list[_Path], examples: int, rng: np.random.Generator) -> list[_Finding]:
+    """Each component on the part of the examples in which it is steepest, each direction on a random part, and the gradient
+    over all examples where it is not the mean of those over the parts."""
+    gradient = at.gradient()
+    mean, largest = np.zeros_like(gradient), 0.0
+    steepest = [-1.0] * len(paths)
+    chosen = [np.sort(rng.choice(examples, PART, replace=False))] * len(paths)
     with np.errstate(all="ignore"):
+        for start in range(0, examples, PART):
+            rows = np.arange(start, min(start + PART, examples))
+            part = at.gradient(rows)
+            mean += part * (len(rows) / examples)
+            largest = max(largest, float(part.max()), float(-part.min()))
+            for number, path in enumerate(paths):
+                if isinstance(path.direction, int):
+                    slope = abs(path.slope(part))
+                    if not slope <= steepest[number]:  # not a number is the steepest
+                        steepest[number], chosen[number] = slope, rows
         off = gradient - mean
         scale = np.maximum(np.abs(gradient), 1e-3 * np.abs(gradient).max())
-        agree = bool(np.all(np.abs(off) <= at.tolerance * scale + 1e-12 * magnitude))
-        if not agree:
-            findings.append(_compare(at, _Path(f"all {examples:,} examples together", off / np.linalg.norm(off)), gradient))
-    return findings
-
-
-def _narrow(at: _Point, path: _Path, rows: Array) -> Array:
-    """Those few of the rows, by halves, over which the cost is steepest along the path."""
-    while len(rows) > FEW:
-        rows = max(np.array_split(rows, 2), key=lambda half: _steepness(path, at.evaluate(half)[1]))
-    return rows
-
-
-def _steepness(path: _Path, gradient: Array) -> float:
-    """How steep the cost is along the path by a gradient; what isn't finite is the steepest."""
-    slope = abs(path.slope(gradient))
-    return slope if math.isfinite(slope) else math.inf
+        whole = bool(np.all(np.abs(off) <= at.tolerance * scale + 1e-12 * largest))
+        off /= np.linalg.norm(off)
+    findings = [_compare(at, path, at.gradient(rows), rows) for path, rows in zip(paths, chosen, strict=True)]
+    return findings if whole else [*findings, _compare(at, _Path(f"all {examples:,} examples together", off), gradient)]
