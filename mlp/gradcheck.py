@@ -36,12 +36,9 @@ class GradientCheck:
     `passed` is false only where a component differs. The check itself is true (`if check: …`) where it has passed and at
     least one component agrees: a check that could decide nothing shows nothing.
 
-    Attributes:
-        worst_error, worst_component, analytic, numerical: the component with the largest relative error and its two
-            derivatives: of those that differ; where none does, of those that agree; where none does either, of all.
-        components: how many components and directions were checked.
-        undecided: how many of them could not be decided, and `reasons` why not, one sentence for each.
-        tolerance: the relative error allowed.
+    The worst component is that of the largest relative error among those that differ; where none does, among those that
+    agree; where none does either, among all. `undecided` of the `components` checked could not be decided, and `reasons`
+    says why, a sentence for each.
     """
 
     passed: bool
@@ -60,15 +57,15 @@ class GradientCheck:
     def __str__(self) -> str:
         decided = self.components - self.undecided
         verdict = ("agrees with" if decided else "can't be decided by") if self.passed else "DIFFERS from"
-        apart = ""
-        if self.undecided:
-            few = "; ".join(self.reasons[:3]) + ("; …" if self.undecided > 3 else "")
-            apart = f"; {self.undecided:,} of {self.components:,} undecided ({few})"
-        return (
+        text = (
             f"the gradient {verdict} central differences at {decided or self.components:,} components: worst relative error "
             f"{self.worst_error:.1e} (allowed {self.tolerance:.0e}) at {self.worst_component}, "
-            f"analytic {self.analytic:.12g}, numerical {self.numerical:.12g}{apart}"
+            f"analytic {self.analytic:.12g}, numerical {self.numerical:.12g}"
         )
+        if self.undecided:
+            first = "; ".join(self.reasons[:3]) + ("; …" if self.undecided > 3 else "")
+            text += f"; undecided at {self.undecided:,} of {self.components:,} ({first})"
+        return text
 
 
 def check_gradient(
@@ -87,21 +84,21 @@ def check_gradient(
     same. The relative error of a component is |analytic − numerical| / max(|analytic|, |numerical|, 1e-3 · the largest
     component): a component that is tiny beside the others is held to the precision that their common cost has.
 
-    A component agrees where that is within the tolerance at one of the steps. It differs where it is beyond the tolerance and
-    far beyond the error that the differences can have, at two steps running. Otherwise it is undecided: a kink is nearer
-    than the smallest useful step, or the cost is too coarse (computed in float32, for one).
+    A component agrees where that is within the tolerance at one of the steps. It differs where, at two steps running, it is
+    beyond the tolerance by far more than the error that the differences can have. Otherwise it is undecided: a kink is
+    nearer than the smallest useful step, or the cost is too coarse (computed in float32, for one).
 
-    An objective that takes rows, `objective(theta, rows)`, and has a length is not differentiated over all of many examples,
-    since kinks and rounding grow with their number: the equations are the same for 512. A component is checked on the 512 in
-    a row in which it is steepest, a direction on a random 512. Whether the gradient over all is the mean of those over
-    parts is checked once; where it isn't (a penalty on means, noise, an error), the gradient over all is checked as well,
-    in the direction in which the two differ.
+    Kinks and rounding grow with the number of examples, and the equations are the same for a few. So of an objective that
+    has a length and takes rows, `objective(theta, rows)`, a component is checked on the 512 examples in a row on which
+    it is steepest, a direction on a random 512. Whether the gradient over all is the mean of those over parts is seen
+    first; where it isn't (a penalty on means, noise, an error), the gradient over all is checked as well, in the direction
+    in which the two differ.
 
     Args:
         objective: a function of θ that returns (cost, gradient).
         theta: where to check, (P,).
-        sample: how many components to check, drawn at random; None: all of them. Each costs four evaluations, and more where
-            smaller steps are needed.
+        sample: how many components to check, drawn at random; None: all. Each costs four evaluations, and more where smaller
+            steps are needed.
         directions: how many random directions to check as well, each through all components at once: for networks too
             large to go through one by one (then with sample=0).
         step: the largest h, relative to max(1, |θₖ|), or max(1, ‖θ‖) for a direction.
@@ -112,13 +109,14 @@ def check_gradient(
         A `GradientCheck`, true where the gradient passes; printing it names the worst component by layer and index.
 
     Raises:
-        TypeError: if the objective doesn't return a cost and a gradient, or theta isn't a vector of real numbers.
-        ValueError: if an argument is out of range, or the objective needs noise (see `Objective.with_noise`).
+        TypeError: the objective doesn't return a cost and a gradient, or theta isn't a vector of real numbers.
+        ValueError: an argument is out of range, or the objective needs noise (see `Objective.with_noise`).
     """
+    if not callable(objective):
+        raise TypeError(f"objective: received {shown(objective)}, but it must be a function of theta")
     if getattr(objective, "noisy", False):
-        raise ValueError(
-            "objective: has distortions or dropout, which a call without noise leaves out: check objective.with_noise(0)"
-        )
+        wanted = "check objective.with_noise(0)"
+        raise ValueError(f"objective: has distortions or dropout, which a call without noise leaves out: {wanted}")
     check_number("step", step, above=0)
     check_number("tolerance", tolerance, above=0)
     check_integer("directions", directions, at_least=0)
@@ -132,8 +130,7 @@ def check_gradient(
     name_of = getattr(function, "name_of", lambda k: f"theta[{k}]")
     paths = list(_draw_paths(rng, theta.size, sample, directions, name_of))
     at = _Point(function, theta, step, tolerance)
-    examples = _count_examples(function)
-    if examples > 2 * PART:
+    if (examples := _count_examples(function)) > 2 * PART:
         findings = _compare_by_parts(at, paths, examples, rng)
     else:
         gradient = at.gradient()
@@ -143,45 +140,44 @@ def check_gradient(
 
 def _check_theta(theta: Any) -> Array:
     """θ as a float64 vector of its own."""
+    allowed = "but it must be a vector of finite real numbers, (P,)"
     try:
         given = np.asarray(theta)
     except ValueError as error:  # rows of different lengths
-        raise ValueError(f"theta: received {shown(theta)}, but it must be a vector of real numbers, (P,)") from error
+        raise ValueError(f"theta: received {shown(theta)}, {allowed}") from error
     if given.dtype.kind not in "iuf":  # an integer beyond 64 bits is an object to numpy
-        received = shown(theta) if given.dtype.kind == "O" else f"dtype {given.dtype}"
-        raise TypeError(f"theta: received {received}, but it must be a vector of real numbers, (P,)")
-    if given.ndim != 1 or given.size == 0:
-        raise ValueError(f"theta: received shape {given.shape}, but it must be a vector, (P,)")
-    if not np.isfinite(given).all():
-        raise ValueError(f"theta: received {given[~np.isfinite(given)][0]}, but every parameter must be finite")
+        raise TypeError(f"theta: received {shown(theta) if given.dtype.kind == 'O' else f'dtype {given.dtype}'}, {allowed}")
+    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
+        fault = "values that are not finite" if given.ndim == 1 and given.size else f"shape {given.shape}"
+        raise ValueError(f"theta: received {fault}, {allowed}")
     return given.astype(np.float64)
 
 
 class _Path(NamedTuple):
-    """A line through θ to differentiate along: one component, by its number, or a unit vector through all of them."""
+    """A line through θ to differentiate along: where θ changes on it, one component or all, and the unit vector there."""
 
     name: str
-    direction: int | Array
+    where: slice
+    direction: Array
 
     def slope(self, gradient: Array) -> float:
         """The derivative along the path that a gradient claims."""
-        return dot(gradient, self.direction) if isinstance(self.direction, np.ndarray) else float(gradient[self.direction])
+        return dot(gradient[self.where], self.direction)
 
     def norm(self, vector: Array) -> float:
-        """‖vector‖ in as far as the path changes it."""
-        vector = vector if isinstance(self.direction, np.ndarray) else vector[self.direction : self.direction + 1]
-        return math.sqrt(dot(vector, vector))
+        """‖vector‖ where θ changes."""
+        return math.sqrt(dot(vector[self.where], vector[self.where]))
 
 
 def _draw_paths(
     rng: np.random.Generator, size: int, sample: int | None, directions: int, name_of: Callable[[int], str]
 ) -> Iterator[_Path]:
     """The chosen components, and random directions."""
-    for k in range(size) if sample is None else rng.choice(size, sample, replace=False):
-        yield _Path(name_of(int(k)), int(k))
+    for k in range(size) if sample is None else rng.choice(size, sample, replace=False).tolist():
+        yield _Path(name_of(k), slice(k, k + 1), np.ones(1))
     for number in range(directions):
         direction = rng.standard_normal(size)
-        yield _Path(f"random direction {number}", direction / math.sqrt(dot(direction, direction)))
+        yield _Path(f"random direction {number}", slice(None), direction / math.sqrt(dot(direction, direction)))
 
 
 @dataclass
@@ -197,12 +193,12 @@ class _Point:
         """The gradient at θ, if a cost and a gradient are what the function returns."""
         found = self.function(self.theta) if rows is None else self.function(self.theta, rows)
         if not isinstance(found, tuple | list) or len(found) != 2:
-            received = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) and found.ndim else shown(found)
+            received = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
             raise TypeError(f"objective: returned {received}, but it must return two things, (cost, gradient)")
-        for name, part in zip(("cost", "gradient"), found, strict=True):
-            if np.asarray(part).dtype.kind not in "biuf":
-                raise TypeError(f"objective: returned the {name} {shown(part)}, but it must be of real numbers")
-        cost, gradient = np.asarray(found[0]), np.asarray(found[1], np.float64)
+        try:
+            cost, gradient = (np.asarray(part).astype(np.float64, casting="same_kind") for part in found)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"objective: returned {shown(found)}, but cost and gradient must be of real numbers") from error
         if cost.size != 1:
             raise TypeError(f"objective: returned a cost of shape {cost.shape}, but it must be one number")
         if gradient.shape != self.theta.shape:
@@ -214,31 +210,22 @@ class _Point:
     def cost_along(self, path: _Path, rows: Any) -> Callable[[float], float]:
         """The cost as a function of the distance from θ along a path; each is computed once."""
 
-        @functools.cache
         def cost(distance: float) -> float:
             moved = self.theta.copy()
-            if isinstance(path.direction, np.ndarray):
-                moved += distance * path.direction
-            else:
-                moved[path.direction] += distance
+            moved[path.where] += distance * path.direction
             return float(np.asarray((self.function(moved) if rows is None else self.function(moved, rows))[0]).item())
 
-        return cost
+        return functools.cache(cost)
 
 
 class _Difference(NamedTuple):
     """A derivative by differences, and how far it can be trusted."""
 
-    step: float
     derivative: float
     scatter: float  # how far the costs are from a smooth curve, as an error of the derivative
     rounding: float  # what the rounding of the costs does to it
+    doubt: float  # how wrong the derivative may be, to be on the safe side
     flat: bool  # whether all costs are the same
-
-    @property
-    def doubt(self) -> float:
-        """The error that the derivative can have."""
-        return CAUTION * (self.scatter + self.rounding)
 
 
 def _difference(cost: Callable[[float], float], h: float, precision: float, size: float) -> _Difference:
@@ -257,17 +244,17 @@ def _difference(cost: Callable[[float], float], h: float, precision: float, size
         scatter = max(0.3 * abs(float(odd @ [1, -10, 16])), 0.07 * abs(float(even @ [1, -20, 64]))) / h
     costs = [middle, *ahead, *behind]
     rounding = 8 * precision * (max(map(abs, costs)) + size) / h
-    return _Difference(h, derivative, scatter, rounding, all(each == middle for each in costs))
+    return _Difference(derivative, scatter, rounding, CAUTION * (scatter + rounding), min(costs) == max(costs))
 
 
 class _Finding(NamedTuple):
     """What a comparison came to: "agrees", "differs" or "undecided", and why that."""
 
-    name: str
-    verdict: str
     error: float
+    name: str
     analytic: float
     numerical: float
+    verdict: str
     reason: str = ""
 
 
@@ -275,87 +262,65 @@ def _compare(at: _Point, path: _Path, gradient: Array, rows: Any = None) -> _Fin
     """Judge the gradient's derivative along a path by differences at smaller and smaller steps."""
     analytic = path.slope(gradient)
     if not math.isfinite(analytic):
-        return _Finding(path.name, "differs", math.inf, analytic, math.nan)
+        return _Finding(math.inf, path.name, analytic, math.nan, "differs")
     with np.errstate(all="ignore"):
         floor = 1e-3 * float(np.abs(gradient[np.isfinite(gradient)]).max())
         size = path.norm(at.theta * gradient)  # how much the rounding of θ itself matters
         single = np.array_equal(gradient, gradient.astype(np.float32))  # only arithmetic in float32 leaves such numbers
-    precision = float(np.finfo(np.float32 if single else np.float64).eps)
+    precision = float(np.finfo("float32" if single else "float64").eps)
     cost = at.cost_along(path, rows)
 
     def error(numerical: float) -> float:
         scale = max(abs(analytic), abs(numerical), floor)
         return abs(analytic - numerical) / scale if scale else 0.0
 
-    best = last = None
-    suspected = False
+    best, last, suspected = None, None, False
     for number in range(STEPS):
         h = at.step * max(1.0, path.norm(at.theta)) / 4**number
         # (4 D(h/4) − D(h/2)) / 3, off by order h⁴, will do for most
-        simple = (8 * (cost(h / 4) - cost(-h / 4)) - (cost(h / 2) - cost(-h / 2))) / (3 * h)
-        if error(simple) <= at.tolerance:
-            return _Finding(path.name, "agrees", error(simple), analytic, simple)
-        found = _difference(cost, h, precision, size)
-        numerical = found.derivative
-        if not math.isfinite(numerical + found.doubt):
-            continue
+        numerical = (8 * (cost(h / 4) - cost(-h / 4)) - (cost(h / 2) - cost(-h / 2))) / (3 * h)
         if error(numerical) <= at.tolerance:
-            return _Finding(path.name, "agrees", error(numerical), analytic, numerical)
-        if found.flat and (not last.flat if last else cost(100 * h) != cost(-100 * h)):
-            last = found
-            break  # the step is too small for the cost to notice
-        last, best = found, found if best is None or found.doubt < best.doubt else best
-        off = abs(analytic - numerical) > found.doubt + at.tolerance * max(abs(analytic), abs(numerical), floor)
-        if off and suspected:
-            return _Finding(path.name, "differs", error(best.derivative), analytic, best.derivative)
+            return _Finding(error(numerical), path.name, analytic, numerical, "agrees")
+        found = _difference(cost, h, precision, size)
+        if not math.isfinite(found.derivative + found.doubt):
+            continue
+        # that costs a hundred times further away differ shows that the step is too small for the cost to notice
+        unnoticed = found.flat and (not last.flat if last else cost(100 * h) != cost(-100 * h))
+        if best is None or (found.doubt < best.doubt and not unnoticed):
+            best = found
+        last = found
+        allowed = at.tolerance * max(abs(analytic), abs(found.derivative), floor)
+        off = abs(analytic - found.derivative) > allowed + found.doubt
+        if off and suspected and not unnoticed:
+            return _Finding(error(best.derivative), path.name, analytic, best.derivative, "differs")
         suspected = off
-        if not suspected and CAUTION * found.rounding > best.doubt:
-            break  # and will be more at smaller steps
-    numerical = best.derivative if best else math.nan
-    return _Finding(path.name, "undecided", error(numerical), analytic, numerical, _why_undecided(best, last))
-
-
-def _why_undecided(best: _Difference | None, last: _Difference | None) -> str:
-    """What kept the differences from settling: rounding grows as steps get smaller, a kink's effect does not."""
-    if last is None:
-        return "the cost is not finite around theta"
-    if best is None:
-        return f"the cost is too coarse: it is the same at all distances up to {last.step:.0e}"
+        if unnoticed or (not off and CAUTION * found.rounding > best.doubt):
+            break  # rounding will be more at smaller steps
+    if best is None or last is None:
+        return _Finding(math.inf, path.name, analytic, math.nan, "undecided", "the cost is not finite around theta")
+    # rounding matters the more the smaller the steps get, a kink does not
     if best.rounding >= best.scatter or last.flat or last.scatter > 2 * best.scatter:
-        return f"the cost is too coarse: its rounding hides what is below {best.doubt:.0e} in the derivative"
-    return f"a kink lies within the smallest useful step, {last.step:.0e}"
+        reason = f"the cost is too coarse: its rounding, or a jump, hides what is below {best.doubt:.0e} in the derivative"
+    else:
+        reason = f"a kink lies within the smallest useful step, {h:.0e}"
+    return _Finding(error(best.derivative), path.name, analytic, best.derivative, "undecided", reason)
 
 
 def _summarise(findings: list[_Finding], tolerance: float) -> GradientCheck:
     """The findings as one result."""
-    by_verdict = {
-        verdict: [each for each in findings if each.verdict == verdict] for verdict in ("differs", "agrees", "undecided")
-    }
-    worst = max(next(filter(None, by_verdict.values())), key=lambda each: each.error)
-    undecided = by_verdict["undecided"]
-    return GradientCheck(
-        not by_verdict["differs"],
-        worst.error,
-        worst.name,
-        worst.analytic,
-        worst.numerical,
-        len(findings),
-        tolerance,
-        len(undecided),
-        tuple(f"{each.name}: {each.reason}" for each in undecided),
-    )
-
-
-# On which examples
+    verdicts = "differs", "agrees", "undecided"
+    differs, agrees, undecided = ([each for each in findings if each.verdict == verdict] for verdict in verdicts)
+    worst = max(differs or agrees or undecided, key=lambda each: each.error)
+    reasons = tuple(f"{each.name}: {each.reason}" for each in undecided)
+    return GradientCheck(not differs, *worst[:4], len(findings), tolerance, len(undecided), reasons)
 
 
 def _count_examples(function: Any) -> int:
-    """How many examples the function can be restricted to rows of: 0 where it takes no rows."""
+    """How many examples the function has and can be restricted to rows of; 0 where it can't."""
     try:
-        takes_rows = "rows" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a function that doesn't say
-        takes_rows = False
-    return len(function) if takes_rows and hasattr(function, "__len__") else 0
+        return len(function) if "rows" in inspect.signature(function).parameters and hasattr(function, "__len__") else 0
+    except (TypeError, ValueError):  # a function that doesn't say what it takes
+        return 0
 
 
 def _compare_by_parts(at: _Point, paths: list[_Path], examples: int, rng: np.random.Generator) -> list[_Finding]:
@@ -372,13 +337,15 @@ def _compare_by_parts(at: _Point, paths: list[_Path], examples: int, rng: np.ran
             mean += part * (len(rows) / examples)
             largest = max(largest, float(part.max()), float(-part.min()))
             for number, path in enumerate(paths):
-                if isinstance(path.direction, int):
-                    slope = abs(path.slope(part))
-                    if not slope <= steepest[number]:  # not a number is the steepest
+                if len(path.direction) < len(gradient):
+                    slope = float(np.nan_to_num(abs(path.slope(part)), nan=math.inf))
+                    if slope > steepest[number]:
                         steepest[number], chosen[number] = slope, rows
         off = gradient - mean
         scale = np.maximum(np.abs(gradient), 1e-3 * np.abs(gradient).max())
         whole = bool(np.all(np.abs(off) <= at.tolerance * scale + 1e-12 * largest))
-        off /= np.linalg.norm(off)
+        off /= math.sqrt(dot(off, off)) or 1.0
     findings = [_compare(at, path, at.gradient(rows), rows) for path, rows in zip(paths, chosen, strict=True)]
-    return findings if whole else [*findings, _compare(at, _Path(f"all {examples:,} examples together", off), gradient)]
+    if not whole:
+        findings.append(_compare(at, _Path(f"all {examples:,} examples together", slice(None), off), gradient))
+    return findings
