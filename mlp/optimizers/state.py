@@ -161,6 +161,7 @@ _CHECKS: dict[Any, Any] = {
     int: _is_count,
     float: lambda value: _is_number(value) and math.isfinite(value),
     dict[str, Any]: lambda value: isinstance(value, dict),
+    "seconds": lambda value: _is_number(value) and 0 <= value < math.inf,
     "history": _is_history,
     "best": _is_best,
 }
@@ -183,9 +184,13 @@ def restore_generator(rng: np.random.Generator, rng_state: dict[str, Any]) -> No
     before = rng.bit_generator.state
     try:
         # numpy takes any place in a generator's buffers, and would read beyond them
-        for place, end in ((rng_state["state"].get("pos", 0), 624), (rng_state.get("buffer_pos", 0), 4)):
-            if not 0 <= place <= end:
-                raise ValueError(f"{place} is no place in its buffer")
+        places = (
+            (rng_state["state"].get("pos", 0), 624),
+            (rng_state.get("buffer_pos", 0), 4),
+            (rng_state.get("has_uint32", 0), 1),
+        )
+        if not all(0 <= place <= end for place, end in places):
+            raise ValueError("a place is beyond its buffer")
         rng.bit_generator.state = rng_state
         if plain_state(rng) != rng_state:
             raise ValueError("it has more or less than a state")

@@ -5,7 +5,21 @@ from functools import partial
 
 import numpy as np
 import pytest
-from minimising import EPOCHS, RULES, SETTINGS, STEPS, Scores, Scripted, Steps, bowl, full_batch, left, problem, slope, strangers
+from minimising import (
+    EPOCHS,
+    RULES,
+    SETTINGS,
+    STEPS,
+    Scores,
+    Scripted,
+    Steps,
+    bowl,
+    full_batch,
+    left,
+    problem,
+    slope,
+    strangers,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mlp
@@ -374,9 +388,7 @@ def test_with_patience_a_run_that_diverges_goes_back_to_what_did_best(scores, be
     """Also where the best epoch is the one whose plain parameters are kept otherwise: the average of it did best."""
     net, objective = exploding(at=21)
     steps, validation = Steps(), Scores(*scores)
-    result = mlp.sgd(
-        objective, net.theta, **SETTINGS, average=average, validation=validation, patience=3, each_step=steps
-    )
+    result = mlp.sgd(objective, net.theta, **SETTINGS, average=average, validation=validation, patience=3, each_step=steps)
     assert result.status == 3
     assert_array_equal(result.x, validation.shown[best - 1])
     assert_allclose(result.x, steps.mean(0 if average else STEPS * best - 1, STEPS * best), atol=1e-12)
@@ -446,10 +458,14 @@ def test_an_objective_must_be_callable(minimise, objective):
         minimise(objective, np.ones(2), **full_batch(minimise, 2))
 
 
-@pytest.mark.parametrize("returned", [1.0, np.ones(2), None, (1.0, np.ones(3)), (1.0, 2.0), (1.0, "ab"), ("a", np.ones(2)), (1, 2, 3)])
+@pytest.mark.parametrize(
+    "returned", [1.0, np.ones(2), None, (1.0, np.ones(3)), (1.0, 2.0), (1.0, "ab"), ("a", np.ones(2)), (1, 2, 3)]
+)
 def test_an_objective_must_return_a_cost_and_a_gradient(minimise, returned):
     theta = np.ones(2)
-    with pytest.raises(TypeError, match=r"(?s)^objective: returned .*, but it must be \(cost, gradient\), the gradient \(2,\)$"):
+    with pytest.raises(
+        TypeError, match=r"(?s)^objective: returned .*, but it must be \(cost, gradient\), the gradient \(2,\)$"
+    ):
         minimise(lambda _: returned, theta, **full_batch(minimise, 2))
     assert_array_equal(theta, 1)
 
