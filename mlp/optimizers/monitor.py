@@ -118,16 +118,18 @@ class Monitor:
 
     def restore(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Go on from there: as if the history, the best parameters and the clock had been this run's own."""
-        seen = read_facts(Monitored, facts)
-        if bool(seen.best) != ("best" in arrays):
+        monitored = read_facts(Monitored, facts)
+        if bool(monitored.best) != ("best" in arrays):
             raise ValueError("state: received the best parameters without their score, or the reverse")
-        if seen.best and not 1 <= seen.best[1] <= len(seen.history):
-            raise ValueError(f"state: received {seen.best} as best, but its history has {count(len(seen.history), 'record')}")
-        self.history = History(map(dict, seen.history))
-        self.n_no_change = seen.n_no_change
-        self.started = time.perf_counter() - seen.seconds
-        if seen.best:
-            score, number = seen.best
+        if monitored.best and not 1 <= monitored.best[1] <= len(monitored.history):
+            raise ValueError(
+                f"state: received {monitored.best} as best, but its history has {count(len(monitored.history), 'record')}"
+            )
+        self.history = History(map(dict, monitored.history))
+        self.n_no_change = monitored.n_no_change
+        self.started = time.perf_counter() - monitored.seconds
+        if monitored.best:
+            score, number = monitored.best
             self.best.offer(score, number, arrays["best"])
         elif self.patience is None:  # no parameters are kept, but what has improved is told still
             for number, record in enumerate(self.history, 1):

@@ -83,6 +83,7 @@ class Run:
         self.plan, self.monitor, self.rng, self.each_step = plan, monitor, rng, each_step
         check_callable("each_step", each_step)
         self.examples = count_examples(problem, plan.batch_size)
+        self.steps_per_epoch = math.ceil(self.examples / (plan.batch_size or self.examples))
         self.settings = {
             "rule": type(rule).__name__,
             **{name: getattr(rule, name) for name in rule.settings},
@@ -119,9 +120,7 @@ class Run:
             vector[...] = state.arrays[name]
         self.latest[...] = self.theta
         self.position, self.rule.steps = at, at.steps
-        if at.averaged > at.steps - self.plan.first_averaged * math.ceil(
-            self.examples / (self.plan.batch_size or self.examples)
-        ):
+        if at.averaged > at.steps - self.plan.first_averaged * self.steps_per_epoch:
             at.averaged = 0  # over epochs that were to be the last, and are no longer, now that there are more
 
     def train(self) -> None:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import scipy.optimize
-from minimising import MINIMISERS, bowl, full_batch, problem
+from minimising import bowl, full_batch, problem
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
