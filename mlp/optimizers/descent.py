@@ -123,7 +123,7 @@ def sgd(
             (Polyak and Juditsky 1992): the average is what is evaluated after those epochs, and returned. 0: none.
         validation: what to evaluate after each epoch: an `Objective` over the validation set.
         patience: stop after so many epochs without a better validation accuracy (cost, for regression); with it, the
-            best parameters are restored at the end.
+            best parameters are restored at the end (of an average, where there is one).
         tol: stop once the cost changes by less than this, tol_epochs (3) epochs running.
         callback: called after each epoch, in SciPy's way: `callback(intermediate_result)` gets an OptimizeResult with
             x (live: copy it; the average, where there is one), fun, nit, history, improved (whether this record's validation
@@ -161,7 +161,8 @@ def adam(
         m ← β₁m + (1 − β₁) ∂C,  v ← β₂v + (1 − β₂) ∂C²
         θ ← θ − η (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 
-    beta1 and beta2 are from 0 to below 1, epsilon above 0. All else is as in `sgd`.
+    The learning rate η is 0.001 unless given; beta1 (0.9) and beta2 (0.999) are from 0 to below 1, epsilon (1e-8) is above 0.
+    All else is as in `sgd`.
     """
     rule = partial(Adam, beta1=beta1, beta2=beta2, epsilon=epsilon)
     return descend(adam, objective, theta, rule, learning_rate=learning_rate, **options)

@@ -198,12 +198,12 @@ def test_a_default_of_the_signature_is_that_of_the_call(descent):
 
 
 def test_defaults_that_docstrings_state_are_true():
-    """They stand in brackets: "so many (3)"; learning_rate's 0.1 and the like are in the line of the parameter."""
-    defaults = {name: p.default for name, p in inspect.signature(mlp.sgd).parameters.items()}
-    stated = {}
-    for name, text in re.findall(r"^        (\w+): ((?:.*\n)(?: {12}.*\n)*)", mlp.sgd.__doc__, re.MULTILINE):
-        stated |= dict(
-            re.findall(r"(tol_epochs) \((\d+)\)", text) or [(name, value) for value in re.findall(r"\((\d[\d.]*)\)", text)]
-        )
-    assert len(stated) == 6
-    assert {name: float(value) for name, value in stated.items()} == {name: float(defaults[name]) for name in stated}
+    """They stand in brackets, after the argument's name or, "tol_epochs (3)", after another's."""
+    for minimise, many in ((mlp.sgd, 6), (mlp.adam, 3)):
+        defaults = {name: p.default for name, p in inspect.signature(minimise).parameters.items()}
+        paragraphs = re.findall(r"^        (\w+): ((?:.*\n)(?: {12}.*\n)*)", minimise.__doc__, re.MULTILINE)
+        stated = [pair for _, text in paragraphs for pair in re.findall(r"(\w+_\w+) \((\d\S*)\)", text)]
+        stated += [(name, value) for name, text in paragraphs for value in re.findall(r"(?<!_epochs) \((\d\S*)\)", text)]
+        stated += re.findall(r"(beta1|beta2|epsilon) \((\d\S*)\)", minimise.__doc__)
+        assert len(stated) == many
+        assert {name: float(value) for name, value in stated} == {name: defaults[name] for name, _ in stated}
