@@ -2,6 +2,7 @@
 
 import io
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -164,12 +165,24 @@ def test_nothing_is_shown_unless_asked_for(minimise, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_bar_is_closed_where_the_run_ends_in_an_error(monkeypatch):
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    with pytest.raises(IndexError):
-        mlp.sgd(Scripted(3, 2), np.zeros(1), verbose=True, batch_size=None, epochs=3)
-    assert stream.getvalue().endswith("\n")
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_bar_is_closed_however_the_run_ends(fails, monkeypatch):
+    called = []
+
+    class Recorder:
+        def __init__(self, total, unit):
+            called.append((total, unit))
+
+        def show(self, record):
+            called.append(record["epoch"])
+
+        def close(self):
+            called.append("closed")
+
+    monkeypatch.setattr("mlp.optimizers.monitor.Progress", Recorder)
+    with pytest.raises(IndexError) if fails else nullcontext():
+        mlp.sgd(Scripted(*(3, 2, 1)[: 2 if fails else 3]), np.zeros(1), verbose=True, batch_size=None, epochs=3)
+    assert called == [(3, "epoch"), 1, 2, *([] if fails else [3]), "closed"]
 
 
 # Why a run ended

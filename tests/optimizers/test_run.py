@@ -288,6 +288,15 @@ def test_divergence_of_parameters_under_a_finite_cost(descent):
     assert "before the first step" in result.message
 
 
+def test_divergence_of_what_steps_depend_on_under_a_finite_cost_and_finite_parameters():
+    # the square of 1e30 is beyond float32: every later step would be η m/∞ = 0
+    theta = np.zeros(2, np.float32)
+    result = mlp.adam(lambda _: (1.0, np.full(2, 1e30, np.float32)), theta, batch_size=None, epochs=5)
+    assert (result.status, result.nit) == (3, 0)
+    assert_array_equal(theta, 0)
+    assert "what steps depend on overflowed in epoch 1, by step 1" in result.message
+
+
 def exploding(at, **settings):
     """A problem whose `at`-th step meets an infinite cost."""
     net, objective = problem(**settings)
