@@ -179,6 +179,13 @@ def check_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     return np.dtype(check_name(name, spelt, DTYPES))
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """The value as a bool, if it is one, or numpy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be True or False")
+    return bool(value)
+
+
 def check_callable(name: str, function: Any) -> None:
     """Raise TypeError unless it is None or can be called."""
     if function is not None and not callable(function):
