@@ -11,9 +11,10 @@ from mlp.activations import Activation
 from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import check_input, copy_input
 from mlp.blas import Array
-from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, shown
+from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, is_sequence, shown
 from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
+from mlp.layers.dense import MOST_UNITS
 
 
 class MLP:
@@ -47,7 +48,8 @@ class MLP:
         given = _given_layers(layers, hidden, output)
         _check_activations(given)
         self.dtype = check_dtype("dtype", dtype)
-        self._place(given, np.empty(sum(layer.size for layer in given), self.dtype))
+        count = check_integer("parameters of all layers", sum(layer.size for layer in given), at_least=0, at_most=1 << 58)
+        self._place(given, np.empty(count, self.dtype))
         self.initialize(seed, init)
 
     def _place(self, layers: Sequence[Layer], theta: Array) -> None:
@@ -72,8 +74,11 @@ class MLP:
 
     def at(self, theta: Array) -> Self:
         """The same network with its parameters in another vector (P,), of the network's dtype; no number is copied."""
-        if not isinstance(theta, np.ndarray) or check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
-            raise TypeError(f"theta: received {shown(theta)}, but it must be a vector ({self._theta.size},) of {self.dtype}")
+        allowed = f"it must be an array ({self._theta.size},) of {self.dtype}, since no number is copied"
+        if not isinstance(theta, np.ndarray):
+            raise TypeError(f"theta: received {shown(theta)}, but {allowed}")
+        if check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
+            raise TypeError(f"theta: received dtype {theta.dtype}, but {allowed}")
         return self._like(theta)
 
     def _like(self, theta: Array) -> Self:
@@ -185,13 +190,16 @@ def count_right(A: Array, Y: Array, activation: Activation) -> float:
 
 def _given_layers(layers: Sequence[int] | Sequence[Layer], hidden: Any, output: Any) -> list[Layer]:
     """The layers that the arguments of `MLP` describe, checked to fit on each other."""
-    if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray) or len(layers) == 0:
+    if not is_sequence(layers) or len(layers) == 0:
         raise TypeError(f"layers: received {shown(layers)}, but it must be sizes, [784, 256, 10], or layers such as Dense")
     given = [layer for layer in layers if isinstance(layer, Layer)]
     if not given:
         return _dense_layers(list(layers), hidden, output)
     if len(given) != len(layers):
         raise TypeError("layers: received both sizes and layers, but they must be all of one kind")
+    for number, layer in enumerate(given, 1):
+        for name in ("fan_in", "units"):
+            check_integer(f"layers: {name} of layer {number}", getattr(layer, name, None), at_least=1, at_most=MOST_UNITS)
     for number, (below, above) in enumerate(pairwise(given), 1):
         if above.fan_in != below.units:
             raise ValueError(
@@ -202,7 +210,7 @@ def _given_layers(layers: Sequence[int] | Sequence[Layer], hidden: Any, output: 
 
 def _dense_layers(entries: list[Any], hidden: Any, output: Any) -> list[Layer]:
     """Dense layers of those sizes."""
-    sizes = [check_integer(f"layers[{i}]", size, at_least=1) for i, size in enumerate(entries)]
+    sizes = [check_integer(f"layers[{i}]", size, at_least=1, at_most=MOST_UNITS) for i, size in enumerate(entries)]
     if len(sizes) < 2:
         raise ValueError(f"layers: received {shown(sizes)}, but it needs an input and an output size at least")
     count = len(sizes) - 2
@@ -215,6 +223,12 @@ def _dense_layers(entries: list[Any], hidden: Any, output: Any) -> list[Layer]:
 
 def _check_activations(layers: Sequence[Layer]) -> None:
     """Softmax belongs at the output, over more than one unit."""
+    for number, layer in enumerate(layers, 1):
+        if not isinstance(layer.activation, Activation):
+            raise TypeError(
+                f"layers: layer {number} has the activation {shown(layer.activation)}, but it must be an mlp.Activation: "
+                "mlp.activations.get makes one of a name"
+            )
     for number, layer in enumerate(layers[:-1], 1):
         if layer.activation.name == "softmax":
             raise ValueError(f"hidden: layer {number} is 'softmax', which is allowed for the output layer only")

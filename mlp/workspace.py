@@ -105,16 +105,16 @@ class Workspace:
         for start in range(0, n, self.chunk):
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
-            buffers = self._buffers_for(stack, stop - start, learning, to_input)
+            buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)
             self._batches.inputs(chosen, rng, out=buffers.X)
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
                     layer.draw(scratch, rng)
             yield buffers, self._batches.targets(chosen, buffers.A[0])
 
-    def _buffers_for(self, stack: Sequence[Layer], n: int, learning: bool, to_input: bool) -> Buffers:
-        """Buffers for n examples: those of the last few sizes are kept."""
-        key = n, len(stack), learning, to_input
+    def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
+        """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""
+        key = n, as_is, learning, to_input
         if key not in self._buffers:
             while len(self._buffers) >= 4:
                 del self._buffers[next(iter(self._buffers))]
