@@ -199,7 +199,8 @@ class Objective:
         numpy's floating-point warnings are the caller's to silence.
         """
         n = len(self) if rows is None else len(rows)
-        if out is theta and (n > self._work.chunk or beta != 1.0):  # θ must stay what it is until all is read off it
+        if out is theta and not (self._work.in_place and n <= self._work.chunk and beta == 1.0):
+            # θ must stay what it is until everything has been read off it
             if self._step is None:
                 self._step = np.empty_like(theta)
             cost = self.accumulate(theta, rows, self._step, alpha, 0.0, noise)

@@ -58,6 +58,8 @@ class Workspace:
         self.net = net
         self.examples = len(X)
         self.chunk = chunk_size(net.layers, net.dtype)
+        #: Whether one chunk's gradient may be added straight into θ.
+        self.in_place = all(layer.adds_in_place for layer in net.layers if layer.size)
         #: To be held while anything here is in use.
         self.alone = Alone()
         #: Stands above the layer that is to be sparse; its `gained` is to be set before a backward pass.

@@ -41,7 +41,8 @@ class Layer:
     decayed: ClassVar[tuple[str, ...]] = ()
     #: Which parameters are matrices of one row a unit, whose norm max-norm keeps short.
     normed: ClassVar[tuple[str, ...]] = ()
-
+    #: Whether `gradient` reads nothing of θ, so that a step of descent may be added straight into θ.
+    adds_in_place: ClassVar[bool] = False
     #: Whether it is none of the network's own, but stands between those only while it is trained.
     inserted: ClassVar[bool] = False
 
@@ -131,9 +132,9 @@ class Layer:
         raise NotImplementedError
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Any) -> None:
-        """Add α times the gradient to this layer's own parameters, which are views of what is added up.
+        """Add α times the gradient to this layer's own parameters, which are views of what is added up and not of θ.
 
-        Δ (units, n) and A (fan_in, n) come from a pass.
+        Δ (units, n) and A (fan_in, n) come from a pass. What the gradient needs of θ, `forward` keeps in scratch.
         """
 
     # Files

@@ -32,6 +32,7 @@ class Dense(Layer):
     kind: ClassVar[str] = "dense"
     decayed = ("W",)
     normed = ("W",)
+    adds_in_place = True
     W: Array
     b: Array
 
