@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,16 @@ def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
 
 
+def check_path(name: str, value: Any) -> Path:
+    """The value as a path, if it is one: a text or an `os.PathLike`, not empty and without NUL."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be a path: a str or a pathlib.Path")
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be the path of a file or a directory")
+    return Path(text)
+
+
 def parse_call(name: str, text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str]]:
     """A text such as "step:0.1:10" or "elastic:sigma=4" as what it names and its parameters by name, still as texts.
 
@@ -112,15 +124,23 @@ def parse_number(name: str, text: str) -> float:
 # Arrays
 
 
-def as_array(name: str, value: Any, allowed: str) -> Array:
-    """The value as an array of real numbers; memory-mapped arrays stay mapped.
-
-    Masked arrays are refused, since their masked values would be used, and so are sparse ones, which numpy doesn't read.
-    """
+def check_plain_array(name: str, value: Any) -> None:
+    """Refuse a masked array, whose masked numbers would be used like the others, and a sparse one, which numpy can't index."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: received a masked array, but it must be {allowed}: fill it in (.filled(value))")
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{name}: received the sparse {shown(value)}, but it must be {allowed}: make it dense (.toarray())")
+        raise TypeError(
+            f"{name}: received a masked array of shape {value.shape}, but masks are not heeded: leave out the masked rows, or "
+            f"fill them in, as {name}.filled(0) does"
+        )
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(
+            f"{name}: received a sparse array ({type(value).__name__}) of shape {value.shape}, but it must be dense: give "
+            f"{name}.toarray(), all at once or a few thousand rows at a time"
+        )
+
+
+def as_array(name: str, value: Any, allowed: str) -> Array:
+    """The value as an array of real numbers; memory-mapped arrays stay mapped."""
+    check_plain_array(name, value)
     try:
         array: Array = np.asarray(value)
     except ValueError as error:  # rows of different lengths

@@ -41,6 +41,7 @@ class Workspace:
     Args:
         net: the network.
         X, Y: inputs (n, features) and targets, (n,) labels or (n, outputs) numbers, or None: the inputs; checked.
+        weights: the examples' weights (n,), or None.
         distort: what is done to inputs as they are gathered, or None.
         dropout: the rate for each layer's inputs, or None.
         sparsity: which hidden layer is to be sparse, or None.
@@ -51,6 +52,7 @@ class Workspace:
         net: MLP,
         X: Array,
         Y: Array | None,
+        weights: Array | None,
         distort: Distort | None,
         dropout: Sequence[float] | None,
         sparsity: Sparsity | None,
@@ -68,7 +70,7 @@ class Workspace:
         rates = dropout or [0.0] * len(net.layers)
         pairs = zip(net.layers, rates, strict=True)
         self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
-        self._batches = Batches(X, Y, distort)
+        self._batches = Batches(X, Y, weights, distort)
         self._buffers: dict[tuple[int, ...], Buffers] = {}
         self._views: list[tuple[Array, list[Layer]]] = []
 
@@ -96,10 +98,11 @@ class Workspace:
 
     def passes(
         self, rows: Any, noise: Noise | None, learning: bool = True, to_input: bool = False
-    ) -> Iterator[tuple[Buffers, Array]]:
-        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets).
+    ) -> Iterator[tuple[Buffers, Array, Array | None]]:
+        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets, weights).
 
-        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n).
+        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n), weights
+        (n,) or None.
         """
         n = self.examples if rows is None else len(rows)
         rng = None if noise is None else generator(noise)
@@ -112,7 +115,10 @@ class Workspace:
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
                     layer.draw(scratch, rng)
-            yield buffers, self._batches.targets(chosen, buffers.A[0])
+            weights = self._batches.weights(chosen)
+            if self.sparse is not None:
+                self.sparse.weights = weights
+            yield buffers, self._batches.targets(chosen, buffers.A[0]), weights
 
     def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
         """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""

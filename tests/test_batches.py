@@ -71,7 +71,7 @@ def test_rows_are_those_examples_as_often_as_they_are_named(rows, chosen, target
         ([True, False, True, False], ValueError, r"^rows: received shape \(4,\) of bool"),
         (slice("a"), TypeError, r"^rows: received slice\(None, 'a', None\) \(slice\), but a slice must be of integers"),
         (slice(0, 4, 0), TypeError, r"^rows: received slice\(0, 4, 0\) \(slice\), but .* its step not 0"),
-        (np.ma.masked_array([0, 1], [True, False]), TypeError, r"^rows: received a masked array, but it must be a slice or"),
+        (np.ma.masked_array([0, 1], [True, False]), TypeError, r"^rows: received a masked array of shape \(2,\)"),
         ([[0], [1, 2]], ValueError, r"^rows: received \[\[0\], \[1, 2\]\] \(list\), but it must be a slice or one or more"),
         (["0"], TypeError, r"^rows: received dtype <U1"),
     ],
@@ -222,8 +222,8 @@ X = np.ones((4, 3))
             TypeError,
             r"^X: received dtype complex128, but it must be an array \(examples, 3\): real numbers",
         ),
-        (np.ma.masked_array(X, X > 0), TypeError, r"^X: received a masked array, but .*fill it in"),
-        (scipy.sparse.csr_array(X), TypeError, r"(?s)^X: received the sparse .*make it dense"),
+        (np.ma.masked_array(X, X > 0), TypeError, r"^X: received a masked array of shape \(4, 3\)"),
+        (scipy.sparse.csr_array(X), TypeError, r"^X: received a sparse array .* but it must be dense"),
     ],
 )
 def test_bad_inputs_are_named(inputs, error, message):
@@ -244,7 +244,7 @@ def test_bad_inputs_are_named(inputs, error, message):
         ([[0.5, 0.5]] * 3 + [[1.5, -0.5]], ValueError, r"^y: received -0\.5, but targets of softmax_cross_entropy .* 0 to 1"),
         ([[0.5, 0.5]] * 3 + [[0.5, 0.6]], ValueError, r"^y: received a row that sums to 1\.1, but .* must sum to 1"),
         (np.ma.masked_array([0, 1, 0, 1]), TypeError, r"^y: received a masked array"),
-        (scipy.sparse.csr_array(np.ones((4, 2))), TypeError, r"(?s)^y: received the sparse .*class labels"),
+        (scipy.sparse.csr_array(np.ones((4, 2))), TypeError, r"^y: received a sparse array .* but it must be dense"),
         (
             [[0.5, 0.5], [1.0]] * 2,
             ValueError,

@@ -205,7 +205,7 @@ def test_arrays_of_real_numbers_pass_as_they_are(kind):
         (
             np.ma.masked_less(np.zeros(2), 1),
             TypeError,
-            "received a masked array, but it must be Q: fill it in (.filled(value))",
+            "received a masked array of shape (2,), but masks are not heeded: leave out the masked rows, or fill them in, as X.filled(0) does",
         ),
         (np.zeros(2, complex), TypeError, "received dtype complex128, but it must be Q: real numbers"),
         (["a"], TypeError, "received dtype <U1, but it must be Q: real numbers"),
@@ -223,7 +223,9 @@ def test_what_is_no_array_of_real_numbers(value, error, message):
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
 def test_sparse_arrays_are_told_to_become_dense(kind):
-    with pytest.raises(TypeError, match=r"(?s)^X: received the sparse .* must be Q: make it dense \(\.toarray\(\)\)$"):
+    with pytest.raises(
+        TypeError, match=r"^X: received a sparse array \(\w+\) of shape \(2, 2\), but it must be dense: give X\.toarray\(\)"
+    ):
         as_array("X", kind(np.eye(2)), "Q")
 
 

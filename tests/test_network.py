@@ -349,11 +349,15 @@ def test_predicted_values_are_the_outputs(output):
         ({"layers": [10**400, 10]}, ValueError, r"^layers\[0\]: received 1000.* at most 2,147,483,647"),
         ({"layers": [1 << 30, 1 << 30, 2]}, ValueError, r"^parameters of all layers: received 1152921.* at most"),
         ({"layers": [784, 2.5, 10]}, TypeError, r"^layers\[1\]: received 2\.5 \(float\), but it must be an integer"),
-        ({"layers": [3, Dense(3, 2)]}, TypeError, r"^layers: received both sizes and layers"),
+        (
+            {"layers": [3, 2, Dense(3, 2)]},
+            ValueError,
+            r"^layers: layer 2, Dense\(3, 2, 'identity'\): its input is 2, but it takes 3",
+        ),
         (
             {"layers": [Dense(3, 2), Dense(4, 2)]},
             ValueError,
-            r"^layers: layer 2 takes 4 inputs, but layer 1 has 2 units",
+            r"^layers: layer 2, Dense\(4, 2, 'identity'\): its input is 2, but it takes 4",
         ),
         ({"layers": [3, 2, 2], "hidden": "rlu"}, ValueError, r"^hidden: received 'rlu'.*one of identity, .*mean 'relu'\?"),
         ({"layers": [3, 2, 2], "hidden": ["relu", "tanh"]}, ValueError, r"^hidden: received 2 .*there are 1 hidden layers"),
@@ -390,7 +394,7 @@ def test_an_unknown_hidden_activation_is_refused_where_there_is_no_hidden_layer_
         (np.ones((0, 3)), ValueError, r"^X: received no examples, shape \(0, 3\), but at least one is needed"),
         ([["a", "b", "c"]], TypeError, r"^X: received dtype <U1, but it must be an array \(examples, 3\): real numbers"),
         (np.ma.masked_array([[1, 2, 3]]), TypeError, r"^X: received a masked array"),
-        (scipy.sparse.csr_array(np.ones((2, 3))), TypeError, r"^X: received the sparse"),
+        (scipy.sparse.csr_array(np.ones((2, 3))), TypeError, r"^X: received a sparse array"),
         ([[1, 2, 3], [4, math.nan, 6]], ValueError, r"^X: received nan at example 1, feature 1, but .*finite"),
     ],
 )

@@ -9,7 +9,7 @@ dense.py as the example. Its class is handed to `mlp.load(path, layers={"Name": 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -49,6 +49,30 @@ class Layer:
     fan_in: int
     units: int
     activation: Activation = activations.ACTIVATIONS["identity"]
+
+    # Shapes
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """The shape of an example's inputs: (fan_in,), or an image's height, width and channels."""
+        return (self.fan_in,)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of an example's outputs: (units,), or maps of a height and a width: (height, width, maps)."""
+        return (self.units,)
+
+    def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
+        """The layer over inputs of that shape; a layer that takes its sizes from there, or `hidden` as its activation where
+        it has none of its own, is a copy. Raises ValueError if it doesn't fit."""
+        if math.prod(shape) != self.fan_in:
+            raise ValueError(f"its input is {show_shape(shape)}, but it takes {self.fan_in}")
+        return self
+
+    @property
+    def multiply_adds(self) -> int:
+        """How many products of two numbers a forward pass makes for one example: each weight's one."""
+        return sum(math.prod(shape) for name, shape in self.shapes().items() if name in self.decayed)
 
     # Parameters
 
@@ -150,20 +174,24 @@ class Layer:
         Raises:
             ValueError: the description isn't one of this kind of layer.
         """
-        fan_in, units, activation = check_description(cls, description, known)
+        of = read_description(cls, description, "fan_in", "units", "activation")
         layer: Any = cls
-        made: Self = layer(fan_in, units, activation)
+        made: Self = layer(of["fan_in"], of["units"], activations.find(of["activation"], known))
         return made
 
 
-def check_description(
-    kind: type[Layer], description: Mapping[str, Any], known: Mapping[str, Activation]
-) -> tuple[int, int, Activation]:
-    """fan_in, units and activation of a description that has these three and nothing else."""
-    names = {"fan_in", "units", "activation"}
-    if set(description) != names:
-        raise ValueError(
-            f"{kind.__name__}: described by {', '.join(description) or 'nothing'}, but it needs {', '.join(names)}"
-        )
-    fan_in, units = (check_integer(name, description[name], at_least=1, at_most=1 << 62) for name in ("fan_in", "units"))
-    return fan_in, units, activations.find(description["activation"], known)
+def read_description(kind: type[Layer], description: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """A description, if it has these names and no others; sizes in it are below 2⁶², so that products of them are numbers."""
+    if set(description) != set(names):
+        found = ", ".join(description) or "nothing"
+        raise ValueError(f"{kind.__name__}: described by {found}, but it must be by {', '.join(names)}")
+    for name, value in description.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int):
+                check_integer(name, number, at_least=0, at_most=1 << 62)
+    return description
+
+
+def show_shape(shape: Sequence[int]) -> str:
+    """A shape as messages and tables show it: "12 × 12 × 20"."""
+    return " × ".join(map(str, shape))

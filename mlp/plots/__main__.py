@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlp
-from mlp import command
+from mlp import cli as command
 from mlp.checks import check_name
 from mlp.plots.runs import METRICS
 

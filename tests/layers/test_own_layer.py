@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import mlp
 from mlp import Dense, Layer, activations
-from mlp.layers.base import check_description
+from mlp.layers.base import read_description
 
 
 class Pairs(Layer):
@@ -78,8 +78,8 @@ class LowRank(Layer):
 
     @classmethod
     def from_description(cls, description, known):
-        fan_in, units, activation = check_description(cls, {k: v for k, v in description.items() if k != "rank"}, known)
-        return cls(fan_in, units, description["rank"], activation)
+        of = read_description(cls, description, "fan_in", "units", "activation", "rank")
+        return cls(of["fan_in"], of["units"], of["rank"], activations.find(of["activation"], known))
 
 
 class Residual(Dense):
@@ -133,11 +133,6 @@ class ResidualAfter(Layer):
 
     def describe(self):
         return {**super().describe(), "activation": self.inner.name}
-
-    @classmethod
-    def from_description(cls, description, known):
-        fan_in, units, inner = check_description(cls, description, known)
-        return cls(fan_in, units, inner)
 
 
 class Noisy(Layer):
@@ -358,7 +353,7 @@ def test_an_own_layer_is_not_taken_for_another(small, tmp_path):
 @pytest.mark.parametrize(
     ("attributes", "error", "message"),
     [
-        ({"units": 2}, TypeError, r"^layers: fan_in of layer 1: received None \(NoneType\), but it must be an integer"),
+        ({"units": 2}, ValueError, r"^layers: received .*Layer.* first, but its input must stand before it"),
         ({"fan_in": 3}, TypeError, r"^layers: units of layer 1: received None \(NoneType\), but it must be an integer"),
         ({"fan_in": 3, "units": 0}, ValueError, r"^layers: units of layer 1: received 0 \(int\)"),
         (

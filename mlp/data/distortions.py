@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array, gemm
-from mlp.checks import check_integer, check_name, check_number, shown
+from mlp.checks import check_integer, check_number, check_plain_array, parse_call, parse_number, shown
 from mlp.noise import draw_16_bits
 
 #: How many images are distorted at a time: what they need stays in cache.
@@ -111,10 +111,13 @@ class Distortion:
     def __call__(self, X: Array, rng: np.random.Generator) -> Array:
         """Distorted copies of the images X (n, rows · columns), each in its own way, in X's dtype (integers rounded)."""
         rows, columns = self.shape
+        check_plain_array("X", X)
         if not isinstance(X, np.ndarray):
             raise TypeError(f"X: received {shown(X)}, but it must be an array (n, {rows * columns})")
         if X.ndim != 2 or X.shape[1] != rows * columns:
             raise ValueError(f"X: received shape {X.shape}, but it must be (n, {rows * columns}): images of {rows} × {columns}")
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng: received {shown(rng)}, but it must be a generator, such as numpy.random.default_rng(0)")
         distorted = np.empty_like(X)
         for start in range(0, len(X), _TOGETHER):
             images = X[start : start + _TOGETHER].reshape(-1, rows, columns)
@@ -132,9 +135,8 @@ class Distortion:
         if self.elastic is not None:
             sigma, alpha = self.elastic.sigma, self.elastic.alpha
             u, smoothed = np.empty(shape, np.float32), np.empty(shape, np.float32)
-            np.add(
-                draw_16_bits(shape, rng).view(np.int16), np.float32(0.5), out=u
-            )  # in 65,536 steps from −1 to 1, times 32,768
+            drawn = draw_16_bits(shape, rng).view(np.int16)
+            np.add(drawn, np.float32(0.5), out=u)  # in 65,536 steps from −1 to 1, times 32,768
             gemm(alpha / 32768, _gaussian(rows, sigma), u.reshape(rows, -1), 0.0, smoothed.reshape(rows, -1))
             gemm(1.0, smoothed.reshape(-1, columns), _gaussian(columns, sigma), 0.0, q.reshape(-1, columns))
         row, column = np.arange(rows) - (rows - 1) / 2, np.arange(columns) - (columns - 1) / 2  # from the centre
@@ -207,22 +209,13 @@ KINDS: dict[str, type[Elastic] | type[Affine]] = {"elastic": Elastic, "affine": 
 
 def parse(text: str) -> Distortion:
     """The distortion that a text names: "elastic,affine", or with parameters "elastic:sigma=4:alpha=34,affine:rotation=10"."""
+    known = {name: tuple(kind.__dataclass_fields__) for name, kind in KINDS.items()}
     found: dict[str, Any] = {}
     for part in text.split(","):
-        name, *settings = part.strip().split(":")
-        check_name("distort", name, KINDS)
+        name, texts = parse_call("distort", part.strip(), known)
         if name in found:
             raise ValueError(f"distort: received {name!r} twice in {shown(text)}, but once is enough")
-        values = {}
-        for setting in settings:
-            parameter, _, value = setting.partition("=")
-            check_name(f"distort {name}", parameter, KINDS[name].__dataclass_fields__)
-            if parameter in values:
-                raise ValueError(f"distort {name}: received {parameter!r} twice in {shown(text)}, but once is enough")
-            try:
-                values[parameter] = float(value)
-            except ValueError:
-                raise ValueError(f"distort {name}: received {shown(setting)}, but it must be {parameter}=NUMBER") from None
+        values = {of: parse_number(f"distort {name} {of}", value) for of, value in texts.items()}
         try:
             found[name] = KINDS[name](**values)
         except ValueError as error:

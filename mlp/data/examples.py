@@ -1,0 +1,102 @@
+"""Examples in memory, with what is known of them."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlp.blas import Array
+from mlp.checks import check_integer, check_number, check_plain_array, shown
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Inputs X, (n, features), and their targets y, (n,) or (n, outputs). What is taken from examples keeps what they know.
+
+    Args:
+        X: numbers; 8-bit unsigned ones are taken as pixel intensities wherever they enter.
+        y: labels, integers (n,), or numbers.
+        classes: the name of each class, in the order of the labels 0, 1, …
+        image_shape: (height, width) or (height, width, channels) of the image in each row of X.
+        name: of the data, as it is printed.
+
+    Raises:
+        TypeError: an argument is of the wrong type; so are masked and sparse arrays.
+        ValueError: the arguments do not fit together.
+    """
+
+    X: Array
+    y: Array
+    classes: tuple[str, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, array in (("X", self.X), ("y", self.y)):
+            check_plain_array(name, array)
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"{name}: received {shown(array)}, but it must be a numpy array")
+        if self.X.ndim != 2 or self.y.ndim not in (1, 2) or len(self.X) != len(self.y):
+            raise ValueError(
+                f"Examples: received X of shape {self.X.shape} and y of shape {self.y.shape}, "
+                "but they must be (n, features) and (n,) or (n, outputs)"
+            )
+        self._check_classes()
+        self._check_image_shape()
+        if not isinstance(self.name, str):
+            raise TypeError(f"name: received {shown(self.name)}, but it must be a text")
+
+    def _check_classes(self) -> None:
+        if self.classes is None:
+            return
+        allowed = "but it must be None or a tuple of texts, the classes' names"
+        if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
+            raise TypeError(f"classes: received {shown(self.classes)}, {allowed}")
+        if self.y.ndim == 1 and self.y.dtype.kind in "iu" and self.y.size:
+            for label in (self.y.min(), self.y.max()):
+                if not 0 <= label < len(self.classes):
+                    raise ValueError(f"classes: received {len(self.classes)} names, but y holds label {label}")
+
+    def _check_image_shape(self) -> None:
+        if self.image_shape is None:
+            return
+        if not isinstance(self.image_shape, tuple) or len(self.image_shape) not in (2, 3):
+            raise TypeError(
+                f"image_shape: received {shown(self.image_shape)}, but it must be None, (height, width) or "
+                "(height, width, channels)"
+            )
+        sizes = [check_integer(f"image_shape[{i}]", size, at_least=1) for i, size in enumerate(self.image_shape)]
+        if math.prod(sizes) != self.X.shape[1]:
+            raise ValueError(f"image_shape: received {self.image_shape}, but X has {self.X.shape[1]} features")
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: Any) -> "Examples":
+        """Some of the examples: a slice (no copy), indices or a mask."""
+        return replace(self, X=self.X[rows], y=self.y[rows])
+
+    def split(self, fraction: float, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
+        """Two parts, drawn at random: the rest, and a `fraction` of the examples; each part keeps the examples' order.
+
+        Integer labels are stratified: of every class a `fraction` is taken, rounded up or down, and round(fraction · n) in all.
+
+        Args:
+            fraction: the second part's share of the examples, between 0 and 1; both parts must have examples.
+            seed: an integer of at least 0, a Generator, or None for another draw every time.
+        """
+        n = len(self)
+        taken = round(check_number("fraction", fraction, above=0, below=1) * n)
+        if not 0 < taken < n:
+            raise ValueError(f"fraction: received {shown(fraction)}, but of {n:,} examples that leaves one part empty")
+        if not isinstance(seed, np.random.Generator):
+            seed = np.random.default_rng(None if seed is None else check_integer("seed", seed, at_least=0))
+        order = seed.permutation(n)
+        if self.y.ndim == 1 and self.y.dtype.kind in "iu":
+            order = order[np.argsort(self.y[order], kind="stable")]
+        # systematic sampling: at even distances along the order, from a random start, so that every class gets its share
+        places = (np.arange(taken) * n + seed.integers(n)) // taken
+        second = np.zeros(n, bool)
+        second[order[places]] = True
+        return self[~second], self[second]

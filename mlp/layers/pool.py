@@ -1,0 +1,106 @@
+"""`MaxPool` and `MeanPool`: layers that make an image smaller. They have no parameters.
+
+Each map of the image is seen through windows, and each window leaves one number, its largest or its mean. The error goes
+back to the one place that was the largest (the first of equals), or to all places in equal parts.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from mlp.activations import Activation
+from mlp.blas import Array
+from mlp.layers.base import read_description
+from mlp.layers.windows import ImageLayer, Windows, brief, check_image_shape, check_pair
+
+
+class Pool(ImageLayer):
+    """What both kinds of pooling share: windows of a `size`, a number or a pair, in steps of `stride`, the size itself
+    unless told otherwise."""
+
+    def __init__(self, size: Any, stride: Any = None):
+        self.window = check_pair("size", size, at_least=1)
+        self.stride = self.window if stride is None else check_pair("stride", stride, at_least=1)
+
+    def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
+        """The layer on images of that shape."""
+        image = check_image_shape("its input", shape)
+        return self.over(Windows(image, self.window, self.stride), image[2])
+
+    def _parts(self, A: Array) -> Iterator[Array]:
+        """For each place within a window, what all windows have there: views (rows, columns, maps, n) of A (units, n)."""
+        (rows, columns), (down, right) = self.windows.places, self.stride
+        image = A.reshape(*self.in_shape, A.shape[1])
+        for i, j in product(range(self.window[0]), range(self.window[1])):
+            yield image[i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
+
+    def describe(self) -> dict[str, Any]:
+        return {"in_shape": list(self.in_shape), "size": list(self.window), "stride": list(self.stride)}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:  # noqa: ARG003
+        of = read_description(cls, description, "in_shape", "size", "stride")
+        return cls(of["size"], of["stride"]).placed(tuple(of["in_shape"]), cls.activation)
+
+    def __repr__(self) -> str:
+        stride = f", stride={brief(self.stride)}" if self.stride != self.window else ""
+        return f"{type(self).__name__}({brief(self.window)}{stride})"
+
+
+class MaxPool(Pool):
+    """The largest of each window.
+
+    Args:
+        size: the window's rows and columns, a number or a pair.
+        stride: by how many it moves, a number or a pair; None: the size, so that windows don't overlap.
+    """
+
+    kind: ClassVar[str] = "maxpool"
+
+    def scratch(self, n: int, dtype: Any) -> dict[str, Array]:
+        """What a forward pass saw and found ("A", "Z"), and room for an error and for a mask, (rows, columns, maps, n)."""
+        shape = (*self.out_shape, n)
+        return {"rest": np.empty(shape, dtype), "mask": np.empty(shape, dtype)}
+
+    def forward(self, A: Array, out: Array, scratch: dict[str, Array]) -> None:
+        scratch["A"], scratch["Z"] = A, out
+        parts = self._parts(A)
+        Z = out.reshape(*self.out_shape, A.shape[1])
+        Z[...] = next(parts)
+        for part in parts:
+            np.maximum(Z, part, out=Z)
+
+    def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
+        """out ← Δ where the largest stood, and 0 elsewhere; where windows overlap, the sum."""
+        rest, mask = scratch["rest"], scratch["mask"]
+        rest[...] = Delta.reshape(rest.shape)  # what has not gone back yet
+        Z = scratch["Z"].reshape(rest.shape)
+        out[...] = 0
+        for part, error in zip(self._parts(scratch["A"]), self._parts(out), strict=True):
+            np.equal(part, Z, out=mask, casting="unsafe")
+            mask *= rest
+            error += mask
+            rest -= mask
+
+
+class MeanPool(Pool):
+    """The mean of each window. Arguments as of `MaxPool`."""
+
+    kind: ClassVar[str] = "meanpool"
+
+    def forward(self, A: Array, out: Array, scratch: None) -> None:
+        parts = self._parts(A)
+        Z = out.reshape(*self.out_shape, A.shape[1])
+        Z[...] = next(parts)
+        for part in parts:
+            Z += part
+        Z *= 1 / (self.window[0] * self.window[1])
+
+    def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
+        """out ← each window's Δ in equal parts; where windows overlap, the sum."""
+        share = Delta.reshape(*self.out_shape, Delta.shape[1]) * Delta.dtype.type(1 / (self.window[0] * self.window[1]))
+        out[...] = 0
+        for error in self._parts(out):
+            error += share
