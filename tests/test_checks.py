@@ -205,7 +205,8 @@ def test_arrays_of_real_numbers_pass_as_they_are(kind):
         (
             np.ma.masked_less(np.zeros(2), 1),
             TypeError,
-            "received a masked array of shape (2,), but masks are not heeded: leave out the masked rows, or fill them in, as X.filled(0) does",
+            "received a masked array of shape (2,), but masks are not heeded: leave out the masked rows, or "
+            "fill them in, as X.filled(0) does",
         ),
         (np.zeros(2, complex), TypeError, "received dtype complex128, but it must be Q: real numbers"),
         (["a"], TypeError, "received dtype <U1, but it must be Q: real numbers"),
