@@ -102,6 +102,10 @@ class Monitor:
         progress = read_facts(Progress, facts)
         if self.patience is not None and bool(progress.best) != ("best" in arrays):
             raise ValueError("state: received the best parameters without their score, or the reverse")
+        if progress.best and not 1 <= progress.best[1] <= len(progress.history):
+            raise ValueError(
+                f"state: received record {progress.best[1]} as the best, but it has {len(progress.history)} records"
+            )
         self.history = History(progress.history)
         self.n_no_change = progress.n_no_change
         self.started = time.perf_counter() - progress.seconds
