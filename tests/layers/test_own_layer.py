@@ -20,9 +20,17 @@ from mlp.layers.base import read_description
 class Pairs(Layer):
     """The larger of each two neighbours; its scratch says which one that was."""
 
-    def __init__(self, fan_in, units=None, activation="identity"):
+    def __init__(self, fan_in, activation="identity"):
         self.fan_in, self.units = fan_in, fan_in // 2
         self.activation = activations.get(activation)
+
+    def describe(self):
+        return {"fan_in": self.fan_in, "activation": self.activation.name}
+
+    @classmethod
+    def from_description(cls, description, known):
+        of = read_description(cls, description, "fan_in", "activation")
+        return cls(of["fan_in"], activations.find(of["activation"], known))
 
     def scratch(self, n, dtype):
         return np.empty((self.units, n), np.intp)
@@ -138,8 +146,15 @@ class ResidualAfter(Layer):
 class Noisy(Layer):
     """Adds what is drawn anew for each batch, and nothing where nothing is drawn."""
 
-    def __init__(self, fan_in, units=None, activation="identity"):
+    def __init__(self, fan_in):
         self.fan_in = self.units = fan_in
+
+    def describe(self):
+        return {"fan_in": self.fan_in}
+
+    @classmethod
+    def from_description(cls, description, known):
+        return cls(**read_description(cls, description, "fan_in"))
 
     def scratch(self, n, dtype):
         return np.zeros((self.units, n), dtype)
