@@ -153,7 +153,7 @@ class Noisy(Layer):
         return {"fan_in": self.fan_in}
 
     @classmethod
-    def from_description(cls, description, known):
+    def from_description(cls, description, known):  # noqa: ARG003
         return cls(**read_description(cls, description, "fan_in"))
 
     def scratch(self, n, dtype):
