@@ -101,16 +101,6 @@ def test_members_are_a_list_of_the_committees_own_and_go_on_learning():
     assert repr(committee) == f"Committee([{nets[0]!r}, {nets[1]!r}])"
 
 
-def test_the_mean_cost_is_no_more_than_the_members_mean():
-    # the logarithm is concave
-    nets, X, y = networks(5), inputs(200), np.random.default_rng(2).integers(0, 3, 200)
-
-    def cost(of):
-        return -np.log(of.forward(X)[np.arange(200), y]).mean()
-
-    assert cost(Committee(nets)) < np.mean([cost(net) for net in nets])
-
-
 # Figures
 
 

@@ -137,22 +137,6 @@ def test_sparsity_gradient_with_other_outputs_and_costs(output, cost):
     assert check, check
 
 
-def test_sparsity_gradient_with_layers_of_other_activations_around_it():
-    net, _, objective = sparse(30, (4, 3, 3, 3, 4), layer=1, hidden=["tanh", "logistic", "softplus"], weight_decay=0.01)
-    check = mlp.check_gradient(objective, net.theta, tolerance=1e-7)
-    assert check, check
-
-
-def test_sparsity_gradient_of_pixels():
-    net, _, _ = sparse()
-    X = np.random.default_rng(0).integers(0, 256, (9, 5), dtype=np.uint8)
-    objective = Objective(net, X, weight_decay=3e-3, sparsity=Sparsity(0.1, 3, 1))
-    check = mlp.check_gradient(objective, net.theta, tolerance=1e-7)
-    assert check, check
-    scaled = Objective(net, X / 255, weight_decay=3e-3, sparsity=Sparsity(0.1, 3, 1))
-    assert objective(net.theta)[0] == pytest.approx(scaled(net.theta)[0], rel=1e-14)
-
-
 def test_sparsity_gradient_checker_sees_a_derivative_that_is_wrong(monkeypatch):
     net, _, objective = sparse()
     monkeypatch.setattr(Sparsity, "derivative", lambda self, mean: -self.beta * self.rho / mean)  # half of it is missing
@@ -201,26 +185,6 @@ def test_rows(rows):
     assert_allclose(gradient, chosen[1], atol=1e-13)
 
 
-@pytest.mark.parametrize("n", [3, 11])
-def test_evaluate_and_accumulate_agree(n):
-    net, _, objective = sparse(n, weight_decay=0.2)
-    cost, gradient = objective(net.theta)
-    assert objective.evaluate(net.theta).cost == pytest.approx(cost, rel=1e-14)
-    out = np.ones_like(net.theta)
-    assert objective.accumulate(net.theta, None, out, -0.5, 0.25, None) + objective.penalty(net.theta) == pytest.approx(
-        cost, rel=1e-14
-    )
-    assert_allclose(out, 0.25 - 0.5 * gradient, atol=1e-13)
-
-
-@pytest.mark.parametrize("n", [3, 11])
-def test_a_step_of_descent_is_down_the_gradient(n):
-    net, _, objective = sparse(n, layer=1, weight_decay=0.2)
-    expected = net.theta - 0.5 * objective(net.theta)[1]
-    mlp.sgd(objective, net.theta, learning_rate=0.5, batch_size=None, epochs=1)
-    assert_allclose(net.theta, expected, atol=1e-13)
-
-
 @pytest.mark.parametrize("layer", [0, 1])
 def test_errors_make_the_gradient(layer):
     n = 4 + 7
@@ -231,18 +195,6 @@ def test_errors_make_the_gradient(layer):
         assert_allclose(gradient[start : start + one.W.size], (Delta.T @ A / n).ravel(), atol=1e-13)
         assert_allclose(gradient[start + one.W.size : start + one.size], Delta.mean(axis=0), atol=1e-13)
         A, start = net.forward(X, layer=number), start + one.size
-
-
-@pytest.mark.parametrize("n", [3, 11])
-def test_float32(n):
-    net, _, single = sparse(n, dtype="float32", weight_decay=0.01)
-    double = single.astype("float64")
-    assert double.sparsity == single.sparsity
-    cost, gradient = single(net.theta)
-    exact_cost, exact = double(net.theta)
-    assert cost == pytest.approx(exact_cost, rel=1e-5)
-    assert_allclose(gradient, exact, atol=1e-5 * np.abs(exact).max())
-    assert gradient.dtype == np.float64
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -88,29 +88,6 @@ def test_what_is_decayed_normed_and_named():
         _ = layer.V
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_forward_by_hand(dtype):
-    net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30], dtype)
-    # (1, 2): 1 + 4 + 10, 3 + 8 + 20, 5 + 12 + 30; (0, −1): −2 + 10, −4 + 20, −6 + 30
-    np.testing.assert_array_equal(net.forward([[1, 2], [0, -1]]), [[15, 31, 47], [8, 16, 24]])
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_propagate_and_gradient_by_hand(dtype):
-    net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30], dtype)
-    # Z as above, less targets: Δ = (1, −1, 2), (0, 3, 1)
-    X, Y = np.array([[1, 2], [0, -1]], float), [[14, 32, 45], [8, 13, 23]]
-    objective = mlp.Objective(net, X, Y)
-    cost, gradient = objective(net.theta)
-    assert cost == (1 + 1 + 4 + 0 + 9 + 1) / 4
-    # ½ ΔᵀX: columns of Δ are (1, 0), (−1, 3), (2, 1), against columns (1, 0) and (2, −1) of X
-    into = net.layers[0].at(gradient)
-    np.testing.assert_array_equal(into.W, [[0.5, 1], [-0.5, -2.5], [1, 1.5]])
-    np.testing.assert_array_equal(into.b, [0.5, 1, 1.5])
-    # ½ ΔW: (1 − 3 + 10, 2 − 4 + 12) and (9 + 5, 12 + 6)
-    np.testing.assert_array_equal(objective.input_gradient(net.theta), [[4, 5], [7, 9]])
-
-
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_inputs_in_either_memory_order_and_with_gaps(order):
     net = linear([[1, 2], [3, 4], [5, 6]], [10, 20, 30])
@@ -150,17 +127,6 @@ def test_initialize_sets_the_biases_to_zero_and_draws_from_the_generator():
     assert not np.intersect1d(layer.W, drawn).size
 
 
-def test_an_initialiser_gets_the_layers_sizes():
-    seen = []
-
-    def remember(n_in, n_out, _rng):
-        seen.append((n_in, n_out))
-        return np.zeros((n_out, n_in))
-
-    mlp.MLP([5, 4, 3], init=remember)
-    assert seen == [(5, 4), (4, 3)]
-
-
 # Bad input
 
 
@@ -185,10 +151,6 @@ def test_an_initialiser_gets_the_layers_sizes():
 def test_bad_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         Dense(*arguments)
-
-
-def test_numpys_integers_are_integers():
-    assert Dense(np.int64(3), np.uint8(2)).size == 8
 
 
 def test_an_initialiser_that_returns_a_wrong_shape_changes_nothing():
