@@ -51,6 +51,7 @@ class Conv(ImageLayer):
     kind: ClassVar[str] = "conv"
     decayed = ("W",)
     normed = ("W",)
+    adds_in_place = True
     W: Array
     b: Array
 
