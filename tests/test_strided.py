@@ -28,7 +28,7 @@ def test_both_functions_are_found_here():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("m", "k", "n"), [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1)])
-@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (1.0, 1.0), (-0.5, 2.0)])
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.0), (1.0, 1.0), (-0.5, 0.0), (-0.5, 2.0)])
 def test_a_matrix_times_each_of_a_stack(m, k, n, alpha, beta, dtype):
     A, B, C = numbers(m, k, dtype=dtype), numbers(2, 3, k, n, dtype=dtype), numbers(2, 3, m, n, dtype=dtype)
     expected = beta * C.astype(float) + alpha * np.einsum("mk,hwkn->hwmn", A.astype(float), B.astype(float))
@@ -38,18 +38,20 @@ def test_a_matrix_times_each_of_a_stack(m, k, n, alpha, beta, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("m", "k", "n"), [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1)])
-def test_transposed_matrices(m, k, n, dtype):
-    A, B, C = numbers(k, m, dtype=dtype).T, numbers(2, 3, n, k, dtype=dtype).swapaxes(-1, -2), np.zeros((2, 3, m, n), dtype)
-    expected = np.einsum("mk,hwkn->hwmn", A.astype(float), B.astype(float))
-    gemms(1.0, A, B, 0.0, C)
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_transposed_matrices(m, k, n, beta, dtype):
+    A, B, C = numbers(k, m, dtype=dtype).T, numbers(2, 3, n, k, dtype=dtype).swapaxes(-1, -2), np.ones((2, 3, m, n), dtype)
+    expected = beta + np.einsum("mk,hwkn->hwmn", A.astype(float), B.astype(float))
+    gemms(1.0, A, B, beta, C)
     assert_allclose(C, expected, atol=20 * np.finfo(dtype).eps)
 
 
-def test_all_products_add_up_in_a_single_matrix():
-    A, B, C = numbers(2, 3, 4, 5), numbers(2, 3, 5, 6), numbers(4, 6)
+@pytest.mark.parametrize(("m", "k", "n"), [(4, 5, 6), (20, 64, 25)], ids=["small", "large"])
+def test_all_products_add_up_in_a_single_matrix(m, k, n):
+    A, B, C = numbers(2, 3, m, k), numbers(2, 3, k, n), numbers(m, n)
     expected = C + 2 * np.einsum("hwmk,hwkn->mn", A, B)
     gemms(2.0, A, B, 1.0, C)
-    assert_allclose(C, expected, atol=1e-13)
+    assert_allclose(C, expected, atol=1e-12)
 
 
 def test_windows_that_overlap():
@@ -72,20 +74,21 @@ def test_rows_far_apart_and_nothing_else_is_touched():
     whole = np.full((2, 3, 4, 10), 7.0)
     C = whole[..., 2:8]
     A, B = numbers(4, 5), numbers(2, 3, 5, 12)[..., :6]
-    gemms(1.0, A, B, 0.0, C)
-    assert_allclose(C, np.einsum("mk,hwkn->hwmn", A, B), atol=1e-14)
+    gemms(-1.0, A, B, 0.0, C)
+    assert_allclose(C, -np.einsum("mk,hwkn->hwmn", A, B), atol=1e-14)
     assert_array_equal(whole[..., :2], np.full((2, 3, 4, 2), 7.0))
     assert_array_equal(whole[..., 8:], np.full((2, 3, 4, 2), 7.0))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_beta_0_overwrites_what_is_not_finite(dtype):
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_beta_0_overwrites_what_is_not_finite(alpha, dtype):
     C = np.full((1, 2, 3, 3), np.nan, dtype)
-    gemms(1.0, np.eye(3, dtype=dtype), np.ones((1, 2, 3, 3), dtype), 0.0, C)
-    assert_array_equal(C, np.ones((1, 2, 3, 3)))
+    gemms(alpha, np.eye(3, dtype=dtype), np.ones((1, 2, 3, 3), dtype), 0.0, C)
+    assert_array_equal(C, np.full((1, 2, 3, 3), alpha))
 
 
 @pytest.mark.parametrize("_way", ["blas"], indirect=True)
 def test_a_matrix_without_neighbouring_numbers_is_refused():
     with pytest.raises(ValueError, match=r"^received a matrix of strides \(16, 128\), but one of them must be 8$"):
-        gemms(1.0, np.ones((8, 8))[::2, ::2].T, np.ones((1, 1, 4, 4)), 0.0, np.ones((1, 1, 4, 4)))
+        gemms(1.0, np.ones((8, 8))[::2, ::2].T, np.ones((1, 1, 4, 4)), 1.0, np.ones((1, 1, 4, 4)))

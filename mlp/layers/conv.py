@@ -27,6 +27,7 @@ from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import check_integer
 from mlp.layers.base import Shapes, read_description
+from mlp.layers.dense import MOST_UNITS
 from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
 from mlp.strided import gemms
 
@@ -51,11 +52,12 @@ class Conv(ImageLayer):
     kind: ClassVar[str] = "conv"
     decayed = ("W",)
     normed = ("W",)
+    adds_in_place = True
     W: Array
     b: Array
 
     def __init__(self, maps: int, kernel: Any, activation: Any = None, stride: Any = 1, padding: Any = 0, init: Any = None):
-        self.maps = check_integer("maps", maps, at_least=1)
+        self.maps = check_integer("maps", maps, at_least=1, at_most=MOST_UNITS)
         self.window = check_pair("kernel", kernel, at_least=1)
         self.stride = check_pair("stride", stride, at_least=1)
         self.padding = check_padding("padding", padding)
@@ -95,8 +97,8 @@ class Conv(ImageLayer):
         """out ← Z = W · window + b at every place: from images (h·w·channels, n) to maps (h′·w′·maps, n)."""
         scratch.lower(A)
         Z = self._places(out)
-        Z[...] = self.b[:, None]
-        gemms(1.0, self.W, scratch.windows, 1.0, Z)
+        gemms(1.0, self.W, scratch.windows, 0.0, Z)
+        Z += self.b[:, None]
 
     def propagate(self, Delta: Array, out: Array, scratch: "Lowered") -> None:
         """out ← Σ Wᵀ Δ over the places whose windows saw it, (h·w·channels, n), before the layer below applies its σ′."""

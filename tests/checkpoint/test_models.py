@@ -326,7 +326,7 @@ def test_layers_that_do_not_fit_on_each_other_though_the_count_is_right(path, ha
     # 2·3 + 3 = 9 and 1·2 + 2 = 4 make 13 parameters
     layers = [FIRST, {"fan_in": 1, "units": 2, "activation": "identity"}]
     hand_made(path, header=hand_made.header | {"layers": layers})
-    with refused(ValueError, path, "its input is 3, but it takes 1", "layer 1 has 3 units"):
+    with refused(ValueError, path, "layer 2, Dense(1, 2, 'identity'): its input is 3, but it takes 1"):
         load(path)
 
 

@@ -10,6 +10,7 @@ import mlp
 from mlp import Conv, Dense, MaxPool, MeanPool
 from mlp.activations import ACTIVATIONS
 from mlp.layers import KINDS, kind_of
+from mlp.layers.dense import MOST_UNITS
 
 ENTRIES = [
     (9, 8, 2),
@@ -81,8 +82,8 @@ GOOD = {
 }
 WRONG = {
     "fan_in": [0, -1, 1.5, "4", [4], None, True, 1 << 62, 10**40],
-    "units": [0, -3, 3.0, "3", [], {}, False, 1 << 70],
-    "maps": [0, -1, 2.5, "3", [3], None, True, 1 << 62],
+    "units": [0, -3, 3.0, "3", [], {}, False, 1 << 31, 1 << 70],
+    "maps": [0, -1, 2.5, "3", [3], None, True, 1 << 31, 1 << 62],
     "in_shape": [[], [6], [6, 5, 2, 1], [6, 0, 2], [6, -5, 2], [6, 5.0, 2], [[6], 5, 2], [6, 5, [2]], [6, None, 2], "652", 60,
                  None, {}, {"6": 5}, [True, 5, 2], [6, 5, 1 << 62], [1, 1, 1]],
     "kernel": [[], [3], [3, 3, 3], [0, 3], [3, -1], [3, 2.0], [[3, 3]], "33", 3, None, [7, 3], [3, 6], [3, 1 << 63]],
@@ -121,12 +122,12 @@ def test_names_too_few_too_many_and_others(kind):
 def test_sizes_beyond_memory_are_numbers_and_take_none():
     """The file's parameters are counted against them before any memory is taken."""
     tracemalloc.start()
-    layer = Conv.from_description({**GOOD[Conv], "maps": 1 << 61, "in_shape": [1 << 50, 1 << 50, 1 << 50]}, ACTIVATIONS)
-    dense = Dense.from_description({**GOOD[Dense], "fan_in": 1 << 61, "units": 1 << 61}, ACTIVATIONS)
+    layer = Conv.from_description({**GOOD[Conv], "maps": MOST_UNITS, "in_shape": [1 << 50, 1 << 50, 1 << 50]}, ACTIVATIONS)
+    dense = Dense.from_description({**GOOD[Dense], "fan_in": MOST_UNITS, "units": MOST_UNITS}, ACTIVATIONS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert layer.size == (1 << 61) * (9 * (1 << 50) + 1)
-    assert dense.size == (1 << 61) * ((1 << 61) + 1)
+    assert layer.size == MOST_UNITS * (9 * (1 << 50) + 1)
+    assert dense.size == MOST_UNITS * (MOST_UNITS + 1)
     assert peak < 100_000
 
 

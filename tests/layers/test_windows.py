@@ -165,7 +165,11 @@ def test_networks_that_make_no_sense_are_refused_when_they_are_made(refused, ent
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Conv(0, 5), ValueError, "maps: received 0 (int), but it must be an integer of at least 1"),
+        (
+            lambda: Conv(0, 5),
+            ValueError,
+            "maps: received 0 (int), but it must be an integer of at least 1 and at most 2,147,483,647",
+        ),
         (lambda: Conv(2, 0), ValueError, "kernel: received 0 (int), but it must be an integer of at least 1"),
         (lambda: Conv(2, (3, 0)), ValueError, "kernel[1]: received 0 (int), but it must be an integer of at least 1"),
         (lambda: Conv(2, (3,)), ValueError, "kernel: received (3,) (tuple), but it must be an integer, or a pair (height, wid"),
