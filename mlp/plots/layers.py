@@ -93,9 +93,11 @@ def activations(
 
 
 def _kind(layer: Any) -> str:
-    """What a layer's units are called: by their activation, or, where it has none, by what the layer is."""
+    """What a layer's units are called: by their activation, or, where they only hand on what is below, by what the layer is."""
     activation = getattr(layer, "activation", None)
-    return str(getattr(layer, "kind", type(layer).__name__) if activation is None else activation.name)
+    if activation is None or (activation.name == "identity" and getattr(layer, "W", None) is None):
+        return str(getattr(layer, "kind", "") or type(layer).__name__)
+    return str(activation.name)
 
 
 def _by_class(A: Array, labels: Array) -> Array:

@@ -114,6 +114,11 @@ def test_maps_of_the_first_example_of_each_class(net):
     assert len(plots.activations(net, X, layer=1, count=6).axes[0].images) == 1 + 6
 
 
+def test_histograms_call_pools_by_what_they_are(net, images):
+    labels = [label.get_text() for label in plots.activations(net, images, layer=None).axes[0].get_yticklabels()]
+    assert labels == ["layer 1\n32 identity", "layer 2\n8 maxpool", "layer 3\n3 relu", "layer 4\n4 softmax"]
+
+
 # Receptive fields
 
 
