@@ -9,7 +9,7 @@ import scipy.optimize
 
 import mlp
 from mlp import Dense, Objective, check_gradient
-from mlp.network import CHUNK
+from mlp.backprop import CHUNK
 
 ELEMENTWISE = ["identity", "relu", "softplus", "threshold", "logistic", "tanh"]
 GO_TOGETHER = [
