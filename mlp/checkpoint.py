@@ -32,6 +32,7 @@ import numpy as np
 from mlp.activations import ACTIVATIONS, Activation
 from mlp.blas import Array
 from mlp.checks import DTYPES, shown
+from mlp.data.preparation import read_preparation
 from mlp.layers import Dense
 from mlp.network import MLP
 from mlp.optimizers import State
@@ -88,6 +89,7 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
         "version": VERSION,
         "dtype": net.dtype.name,
         "layers": [{"fan_in": layer.fan_in, "units": layer.units, "activation": layer.activation.name} for layer in net.layers],
+        **({} if net.preparation is None else {"preparation": net.preparation.describe()}),
         "notes": notes,
     }
     encoded = _encoded(header, "notes", notes)
@@ -127,6 +129,7 @@ def load(path: str | os.PathLike[str], activations: Mapping[str, Any] | None = N
     try:
         layers = [Dense(of["fan_in"], of["units"], known[of["activation"]]) for of in descriptions]
         net = MLP(layers, dtype=header["dtype"], seed=0, init=_zeros)
+        net.preparation = read_preparation(header.get("preparation"), net)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a model: its layers make no network ({error})") from error
     net.theta[...] = theta

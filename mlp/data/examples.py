@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer, check_number, check_plain_array, shown
+from mlp.checks import check_integer, check_name, check_number, check_plain_array, shown
+from mlp.data.columns import SCALINGS
+from mlp.data.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,8 @@ class Examples:
         classes: the name of each class, in the order of the labels 0, 1, …
         image_shape: (height, width) or (height, width, channels) of the image in each row of X.
         name: of the data, as it is printed.
+        preparation: how X came of raw data, or None. A network that learns from X needs it to `predict` from raw data:
+            `net.preparation = examples.preparation`.
 
     Raises:
         TypeError: an argument is of the wrong type; so are masked and sparse arrays.
@@ -31,6 +35,7 @@ class Examples:
     classes: tuple[str, ...] | None = None
     image_shape: tuple[int, ...] | None = None
     name: str = ""
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("X", self.X), ("y", self.y)):
@@ -46,6 +51,12 @@ class Examples:
         self._check_image_shape()
         if not isinstance(self.name, str):
             raise TypeError(f"name: received {shown(self.name)}, but it must be a text")
+        if self.preparation is not None and not isinstance(self.preparation, Preparation):
+            raise TypeError(f"preparation: received {shown(self.preparation)}, but it must be None or a Preparation")
+        if self.preparation is not None and self.preparation.features != self.X.shape[1]:
+            raise ValueError(
+                f"preparation: received one of {self.preparation.features} features, but X has {self.X.shape[1]} features"
+            )
 
     def _check_classes(self) -> None:
         if self.classes is None:
@@ -100,3 +111,40 @@ class Examples:
         second = np.zeros(n, bool)
         second[order[places]] = True
         return self[~second], self[second]
+
+
+def prepare(training: Examples, *others: Examples, scaling: str = "standard", dtype: Any = "float32") -> list[Examples]:
+    """The parts of a data set as a network should see them, all scaled by the mean and deviation of the first.
+
+    The parts come from `read_table` and `Examples.split`, X being unscaled. 8-bit images stay as they are. A numeric target
+    is standardised too.
+
+    Args:
+        training: the part whose numbers decide.
+        others: further parts of the same data.
+        scaling: "none", "standard" (mean 0, deviation 1) or "range" (0 … 1).
+        dtype: of the scaled X.
+
+    >>> training, test = prepare(*data.split(0.2, seed=0))                           # doctest: +SKIP
+    >>> net = MLP([training.X.shape[1], 16, len(training.classes)])                  # doctest: +SKIP
+    >>> net.preparation = training.preparation                                       # doctest: +SKIP
+    """
+    raw = training.preparation
+    if raw is None or raw.scaling != "none":
+        raise ValueError(f"training: received {raw}, but its examples must have the preparation that `read_table` gives them")
+    if len(training) == 0:
+        raise ValueError("training: received no examples, but what they are scaled by is computed from them")
+    check_name("scaling", scaling, SCALINGS)
+    if training.X.dtype == np.uint8:
+        scaling = "none"
+    fitted = raw.fit(training.X, training.y, scaling)
+    offset, factor = fitted.target_offset_and_factor
+    return [
+        replace(
+            part,
+            X=fitted.scale(part.X, dtype),
+            y=part.y if fitted.classes is not None else (part.y - offset) / factor,
+            preparation=fitted,
+        )
+        for part in (training, *others)
+    ]
