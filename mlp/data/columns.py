@@ -67,7 +67,7 @@ class Column:
             return self
         with np.errstate(all="ignore"):
             mean = float(np.mean(numbers, dtype=np.float64))
-            pieces = (numbers[start : start + ROWS] - mean for start in range(0, len(numbers), ROWS))
+            pieces = (numbers[start : start + ROWS].astype(np.float64) - mean for start in range(0, len(numbers), ROWS))
             deviation = math.sqrt(sum(float(np.sum(np.square(piece))) for piece in pieces) / numbers.size)
         if not math.isfinite(mean) or not math.isfinite(deviation):
             raise ValueError(f"column {self.name!r}: its numbers are too large for their mean and deviation to be computed")

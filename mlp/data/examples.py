@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer, check_name, check_number, check_plain_array, shown
+from mlp.checks import check_generator, check_integer, check_name, check_number, check_plain_array, shown
 from mlp.data.columns import SCALINGS
 from mlp.data.preparation import Preparation
 
@@ -88,32 +89,49 @@ class Examples:
         """Some of the examples: a slice (no copy), indices or a mask."""
         return replace(self, X=self.X[rows], y=self.y[rows])
 
-    def split(self, fraction: float, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
-        """Two parts, drawn at random: the rest, and a `fraction` of the examples; each part keeps the examples' order.
+    def split(self, share: float, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
+        """Two parts, drawn at random: the rest, and a share of the examples; each part keeps the examples' order.
 
-        Integer labels are stratified: of every class a `fraction` is taken, rounded up or down, and round(fraction · n) in all.
+        Integer labels are stratified: of every class the same share is taken, rounded up or down.
 
         Args:
-            fraction: the second part's share of the examples, between 0 and 1; both parts must have examples.
+            share: of the second part: a fraction of the examples, between 0 and 1, or how many; both parts must have some.
             seed: an integer of at least 0, a Generator, or None for another draw every time.
         """
         n = len(self)
-        taken = round(check_number("fraction", fraction, above=0, below=1) * n)
+        whole = isinstance(share, Integral) and not isinstance(share, bool)
+        taken = int(share) if whole else round(check_number("share", share, above=0, below=1) * n)
         if not 0 < taken < n:
-            raise ValueError(f"fraction: received {shown(fraction)}, but of {n:,} examples that leaves one part empty")
-        if not isinstance(seed, np.random.Generator):
-            seed = np.random.default_rng(None if seed is None else check_integer("seed", seed, at_least=0))
-        order = seed.permutation(n)
+            raise ValueError(f"share: received {shown(share)}, but of {n:,} examples that leaves one part empty")
+        rng = check_generator("seed", seed)
+        order = self._drawn(rng)
+        # systematic sampling: at even distances along the order, from a random start, so that every class gets its share
+        places = (np.arange(taken) * n + rng.integers(n)) // taken
+        return self._parted(order[places])
+
+    def fold(self, number: int, of: int, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
+        """Two parts for cross-validation: the rest, and fold `number`, from 1, of so many, which together are all examples.
+
+        The same seed draws the same folds. Integer labels are stratified, as in `split`.
+        """
+        check_integer("of", of, at_least=2, at_most=len(self))
+        check_integer("number", number, at_least=1, at_most=of)
+        return self._parted(self._drawn(check_generator("seed", seed))[number - 1 :: of])
+
+    def _drawn(self, rng: np.random.Generator) -> Array:
+        """The examples' numbers in a random order, but class after class where there are labels."""
+        order = rng.permutation(len(self))
         if self.y.ndim == 1 and self.y.dtype.kind in "iu":
             order = order[np.argsort(self.y[order], kind="stable")]
-        # systematic sampling: at even distances along the order, from a random start, so that every class gets its share
-        places = (np.arange(taken) * n + seed.integers(n)) // taken
-        second = np.zeros(n, bool)
-        second[order[places]] = True
+        return order
+
+    def _parted(self, rows: Array) -> tuple["Examples", "Examples"]:
+        second = np.zeros(len(self), bool)
+        second[rows] = True
         return self[~second], self[second]
 
 
-def prepare(training: Examples, *others: Examples, scaling: str = "standard", dtype: Any = "float32") -> list[Examples]:
+def prepare(training: Examples, *others: Examples, scaling: str | None = None, dtype: Any = "float32") -> list[Examples]:
     """The parts of a data set as a network should see them, all scaled by the mean and deviation of the first.
 
     The parts come from `read_table` and `Examples.split`, X being unscaled. 8-bit images stay as they are. A numeric target
@@ -122,7 +140,8 @@ def prepare(training: Examples, *others: Examples, scaling: str = "standard", dt
     Args:
         training: the part whose numbers decide.
         others: further parts of the same data.
-        scaling: "none", "standard" (mean 0, deviation 1) or "range" (0 … 1).
+        scaling: "none", "standard" (mean 0, deviation 1) or "range" (0 … 1). None: "range" for pixels, and "standard" for
+            the columns of tables.
         dtype: of the scaled X.
 
     >>> training, test = prepare(*data.split(0.2, seed=0))                           # doctest: +SKIP
@@ -134,8 +153,9 @@ def prepare(training: Examples, *others: Examples, scaling: str = "standard", dt
         raise ValueError(f"training: received {raw}, but its examples must have the preparation that `read_table` gives them")
     if len(training) == 0:
         raise ValueError("training: received no examples, but what they are scaled by is computed from them")
-    check_name("scaling", scaling, SCALINGS)
-    if training.X.dtype == np.uint8:
+    pixels = raw.columns[0].kind == "pixels"
+    scaling = check_name("scaling", scaling or ("range" if pixels else "standard"), SCALINGS)
+    if pixels and training.X.dtype == np.uint8:
         scaling = "none"
     fitted = raw.fit(training.X, training.y, scaling)
     offset, factor = fitted.target_offset_and_factor

@@ -103,8 +103,9 @@ class Preparation:
         if not is_table(raw):
             raw = self._named(raw)
         table = Table.of(raw, [column.name for column in self.columns])
-        if table.number_names == tuple(column.name for column in self.columns if column.kind == "numeric") == table.names:
-            return table.numbers  # all of them, in order
+        names = tuple(column.name for column in self.columns)
+        if table.number_names[: len(names)] == names and all(column.kind == "numeric" for column in self.columns):
+            return table.numbers[:, : len(names)]  # no copy of what may be large
         X = np.zeros((len(table), self.features))
         place = 0
         for column in self.columns:
@@ -186,20 +187,7 @@ class Preparation:
 
     @classmethod
     def from_description(cls, described: Any) -> "Preparation":
-        """The preparation that was described, all that it needs being known.
-
-        Raises:
-            ValueError: the description is damaged or contradicts itself.
-        """
-        found = cls.from_partial(described)
-        for column in (*found.columns, *([] if found.target is None else [found.target])):
-            if found.scaling != "none" and not column.known:
-                raise ValueError(f"preparation: column {column.name!r}: lacks the mean and deviation that it is scaled by")
-        return found
-
-    @classmethod
-    def from_partial(cls, described: Any) -> "Preparation":
-        """As `from_description`, but the statistics of columns may be left out, to be computed."""
+        """The preparation that was described; a ValueError if the description is damaged or contradicts itself."""
         if not isinstance(described, dict) or described.keys() != {"scaling", "image_shape", "columns", "target"}:
             raise ValueError(f"preparation: received {shown(described)}, but it has scaling, image_shape, columns and target")
         shape, target = described["image_shape"], described["target"]
@@ -210,12 +198,12 @@ class Preparation:
                 if not isinstance(shape, list):
                     raise ValueError(f"image_shape: received {shown(shape)}, but it must be a list of sizes")
                 shape = tuple(check_integer("image_shape", size, at_least=1, at_most=1 << 20) for size in shape)
-            return cls(
-                tuple(map(Column.from_description, described["columns"])),
-                None if target is None else Column.from_description(target),
-                described["scaling"],
-                shape,
-            )
+            columns = tuple(map(Column.from_description, described["columns"]))
+            wanted = None if target is None else Column.from_description(target)
+            unknown = [column.name for column in (*columns, wanted) if column is not None and not column.known]
+            if described["scaling"] != "none" and unknown:
+                raise ValueError(f"column {unknown[0]!r}: lacks the mean and deviation that it is scaled by")
+            return cls(columns, wanted, described["scaling"], shape)
         except (ValueError, TypeError) as error:
             raise ValueError(f"preparation: {error}") from None
 
@@ -236,7 +224,7 @@ def read_preparation(described: Any, net: Any) -> Preparation | None:
     wanted = 1 if found.classes is None else len(found.classes)
     if inputs != found.features or (found.target is not None and outputs != wanted and not (wanted == 2 and outputs == 1)):
         raise ValueError(
-            f"preparation: is for {found.features:,} inputs and {wanted:,} outputs, but the network has {inputs:,} and {outputs:,}"
+            f"preparation: is for {found.features:,} inputs and {wanted:,} outputs, but it has {inputs:,} and {outputs:,}"
         )
     return found
 
