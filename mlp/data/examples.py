@@ -89,20 +89,20 @@ class Examples:
         """Some of the examples: a slice (no copy), indices or a mask."""
         return replace(self, X=self.X[rows], y=self.y[rows])
 
-    def split(self, share: float, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
+    def split(self, fraction: float, seed: int | np.random.Generator | None = 0) -> tuple["Examples", "Examples"]:
         """Two parts, drawn at random: the rest, and a share of the examples; each part keeps the examples' order.
 
         Integer labels are stratified: of every class the same share is taken, rounded up or down.
 
         Args:
-            share: of the second part: a fraction of the examples, between 0 and 1, or how many; both parts must have some.
+            fraction: of the second part: a fraction of the examples, between 0 and 1, or how many; both parts must have some.
             seed: an integer of at least 0, a Generator, or None for another draw every time.
         """
         n = len(self)
-        whole = isinstance(share, Integral) and not isinstance(share, bool)
-        taken = int(share) if whole else round(check_number("share", share, above=0, below=1) * n)
+        whole = isinstance(fraction, Integral) and not isinstance(fraction, bool)
+        taken = int(fraction) if whole else round(check_number("fraction", fraction, above=0, below=1) * n)
         if not 0 < taken < n:
-            raise ValueError(f"share: received {shown(share)}, but of {n:,} examples that leaves one part empty")
+            raise ValueError(f"fraction: received {shown(fraction)}, but of {n:,} examples that leaves one part empty")
         rng = check_generator("seed", seed)
         order = self._drawn(rng)
         # systematic sampling: at even distances along the order, from a random start, so that every class gets its share
