@@ -111,7 +111,7 @@ def _read(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples | Non
 
 def _columns_file(options: argparse.Namespace) -> str | Path | None:
     """Where the columns are described: a run that goes on has the file that it was given, or what became of it."""
-    if options.columns and options.resume:
+    if options.columns and options.resume and (options.resume / "columns.json").exists():
         described: Path = options.resume / "columns.json"
         return described
     given: str | None = options.columns

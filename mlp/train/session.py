@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import mlp
 from mlp import cli
 from mlp.checkpoint import Run, atomic_write
+from mlp.checkpoint.runs import new_dated_directory, new_directory
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import report
@@ -81,7 +81,7 @@ def train(options: argparse.Namespace, given: Collection[str], started: float) -
 
 def cross_validate(options: argparse.Namespace, given: Collection[str], started: float) -> tuple[int, Score | None]:
     """`train` for each of the folds, in directories of their own, and their mean; returns the exit status."""
-    directory = _check_new(options.out) if options.out else _make_directory(Path("runs"))
+    directory = new_directory(options.out) if options.out else new_dated_directory(Path("runs"))
     scores = []
     for fold in range(1, options.folds + 1):
         report.say(options, f"Fold {fold} of {options.folds}:")
@@ -159,32 +159,11 @@ def _open_run(options: argparse.Namespace, parts: Parts) -> tuple[Run, mlp.State
         run, _, state = Run.resume(options.resume)
         return run, state, fingerprint
     configuration = configure(options, parts.all)
-    run = Run.create(options.out or _make_directory(Path("runs")), configuration)
+    run = Run.create(options.out, configuration) if options.out else Run.create_dated(Path("runs"), configuration)
     if parts.preparation.columns[0].kind != "pixels":
         with atomic_write(run.directory / "columns.json") as stream:
             stream.write(json.dumps(parts.preparation.describe(), indent=2, ensure_ascii=False).encode() + b"\n")
     return run, None, configuration["fingerprint"]
-
-
-def _check_new(directory: Path) -> Path:
-    """The directory, if it is new or empty."""
-    if directory.is_dir() and any(directory.glob("[!.]*")):
-        raise FileExistsError(f"{directory}: holds files already, but a run's directory must be new or empty")
-    return directory
-
-
-def _make_directory(parent: Path) -> Path:
-    """A new directory, named after the time; runs that are started in the same second get -2, -3 and so on."""
-    parent.mkdir(parents=True, exist_ok=True)
-    name = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    directory, number = parent / name, 1
-    while True:
-        try:
-            directory.mkdir()  # which only one process can
-            return directory
-        except FileExistsError:
-            number += 1
-            directory = parent / f"{name}-{number}"
 
 
 class Session:
