@@ -105,9 +105,8 @@ def describe_target(name: str, column: Array | Texts, task: str | None, wanted: 
         return numbers, replace(wanted, name=name) if wanted is not None and wanted.kind == "numeric" else Column(name)
     texts = _whole_as_integers(column if isinstance(column, Texts) else texts_of_numbers(name, column))
     if len(texts.values) < 2:
-        raise ValueError(
-            f"target {name!r}: received {', '.join(texts.values) or 'nothing'} in every row, but there is no other class"
-        )
+        received = ", ".join(texts.values)
+        raise ValueError(f"target {name!r}: received {received} in every row, but there must be two classes at least")
     return texts.codes.astype(np.int64), Column(name, "categorical", texts.values)
 
 

@@ -147,7 +147,7 @@ def test_columns_are_chosen_by_name_or_number_and_those_without_a_name_are_left_
         ("", ("data.csv: holds no records",)),
         ("a,b\n", ("data.csv: holds the columns' names, a, b, but no records",)),
         ("a,a\n1,2\n", ("two columns are called 'a'",)),
-        ("a,b\n1,x\n2,x\n", ("target 'b'", "two classes")),
+        ("a,b\n1,x\n2,x\n", ("target 'b': received x in every row",)),
         ("a,b\n1,2\0\n", ("data.csv: not a table: it holds NUL bytes",)),
         ("b\n1\n2\n", ("data.csv: there must be columns to predict 'b' from",)),
     ],
