@@ -3,7 +3,6 @@ refused with a ValueError that names what is wrong. (scripts/torture.py calls `r
 
 import csv
 import io
-import math
 from functools import cache
 
 import numpy as np
@@ -64,37 +63,45 @@ def read_damaged(path):
     try:
         return mlp.read_table(path)
     except ValueError as error:
-        assert str(error)
+        if not str(error):
+            raise
         return None
 
 
-def believed(kind, path, data):
-    """Whether examples that were read are what an independent reader reads in the file."""
+def columns_of(kind, path, data):
+    """The file's columns by name, as an independent reader has them."""
+    if kind == "parquet":
+        import pyarrow.parquet as parquet
+
+        return parquet.read_table(path).to_pydict()
+    delimiter = max(",\t;|", key=path.read_text("utf-8-sig").count)
+    rows = list(csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), delimiter=delimiter))
+    rows = [row for row in rows if "".join(row).strip() or len(row) > 1]
+    assert len({len(row) for row in rows}) == 1
+    header = [name.strip() for name in rows[0]] if len(rows) > len(data) else [str(n) for n in range(1, len(rows[0]) + 1)]
+    return dict(zip(header, zip(*rows[len(rows) - len(data) :], strict=True), strict=True))
+
+
+def assert_believed_rightly(kind, path, data):
+    """Examples that were read are what an independent reader reads in the file."""
     assert np.isfinite(data.X).all()
-    names = [data.classes[label] for label in data.y] if data.classes else None
     if kind in ("npz", "zipped"):
         with np.load(path) as arrays:
             np.testing.assert_array_equal(data.X, arrays["X"].reshape(len(data.X), -1))
             labels = arrays["y"].tolist()
-    elif kind == "parquet":
-        import pyarrow.parquet as parquet
-
-        columns = parquet.read_table(path).to_pydict()
-        numeric = [column.name for column in data.preparation.columns if column.kind == "numeric"]
-        for name in numeric:
-            place = [column.name for column in data.preparation.columns].index(name)
-            if place == 0:
-                np.testing.assert_array_equal(data.X[:, 0], columns[name])
-        labels = columns[data.preparation.target.name]
     else:
-        rows = [row for row in csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline="")) if "".join(row).strip()]
-        assert len({len(row) for row in rows}) == 1
-        rows = rows[len(rows) - len(data) :]
-        labels = [row[-1] for row in rows]
-        if data.preparation.columns[0].kind == "numeric":
-            assert [float(row[0]) for row in rows] == data.X[:, 0].tolist()
-    if names is not None:
-        assert [str(label).strip() for label in labels] == names
+        columns = columns_of(kind, path, data)
+        labels = columns[data.preparation.target.name]
+        place = 0
+        for column in data.preparation.columns:
+            if column.kind == "numeric":
+                assert data.X[:, place].tolist() == [float(value) for value in columns[column.name]]
+            else:
+                chosen = data.X[:, place : place + column.width].argmax(axis=1)
+                assert [column.values[one] for one in chosen] == [str(value).strip() for value in columns[column.name]]
+            place += column.width
+    if data.classes:
+        assert [data.classes[label] for label in data.y] == [str(label).strip() for label in labels]
     else:
         np.testing.assert_array_equal(np.array(labels, float), data.y)
 
@@ -119,8 +126,6 @@ def test_damaged_files_are_refused_or_read_as_others_read_them(kind, tmp_path, m
         path.write_bytes(damaged)
         data = read_damaged(path)
         if data is not None:
-            believed(kind, path, data)
-            assert len(data) <= 80
-            assert all(math.isfinite(number) for number in data.y)
+            assert_believed_rightly(kind, path, data)
 
     check()
