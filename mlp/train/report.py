@@ -34,7 +34,8 @@ def describe(options: argparse.Namespace, net: mlp.MLP, objective: mlp.Objective
     hidden = f"{options.activation} hidden units, " if options.hidden else ""
     decay = f"; minimised with the penalty of weight decay {options.weight_decay:g}" if options.weight_decay else ""
     noise = _describe_noise(options)
-    entries = ["×".join(map(str, net.in_shape)), *options.hidden, net.sizes[-1]]
+    looks = any(isinstance(entry, str) for entry in options.hidden)  # at images, as convolution does
+    entries = ["×".join(map(str, net.in_shape)) if looks else net.sizes[0], *options.hidden, net.sizes[-1]]
     return [
         *describe_columns(parts.preparation),
         f"Data: {parts.training.name}, {', '.join(counts)} {parts.noun}",

@@ -180,7 +180,7 @@ def test_another_runs_state(options, interrupted, start, refused, capsys):
     refused(interrupted, message=f"{interrupted / 'state.npz'}: is the state of another run")
 
 
-@pytest.mark.parametrize(("fact", "value"), [("history", None), ("order", "x"), ("steps", -1)])
+@pytest.mark.parametrize(("fact", "value"), [("rng_state", "x"), ("steps", -1)])
 def test_a_state_that_was_tampered_with(fact, value, interrupted, runs, capsys):
     state = mlp.load_state(interrupted / "state.npz")
     state.facts[fact] = value
