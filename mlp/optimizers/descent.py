@@ -8,10 +8,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from mlp.batches import draw_batches
 from mlp.blas import Array, axpy, scale
@@ -22,6 +21,9 @@ from mlp.optimizers.problem import Problem, count_examples
 from mlp.optimizers.rules import Adam, Descent, choose_momentum
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import Position, State, check_state, plain_state, read_facts, restore_generator
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 EachStep = Callable[[Callable[[], State]], Any]
 
@@ -171,7 +173,7 @@ class Options(TypedDict, total=False):
 
 
 def descend(
-    minimiser: Callable[..., OptimizeResult],
+    minimiser: Callable[..., "OptimizeResult"],
     objective: Any,
     theta: Array,
     rule: type[Descent],
@@ -191,7 +193,7 @@ def descend(
     tol_epochs: int = 3,
     callback: Callback | None = None,
     **scipy: Any,
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Minimise by that update rule with those settings; `sgd` and `adam` are two ways of calling this."""
     problem, given = unwrap(minimiser, objective, theta, scipy)
     name = minimiser.__name__
@@ -247,7 +249,7 @@ def sgd(
     momentum: float = 0.0,
     nesterov: bool = False,
     **options: Unpack[Options],
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Stochastic, mini-batch or full-batch gradient descent on θ, in place.
 
     One step, with η the learning rate, μ the momentum and ∂C the gradient over the mini-batch:
@@ -301,7 +303,7 @@ def adam(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     **options: Unpack[Options],
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Adam (Kingma and Ba 2015) on θ, in place. One step, t counting from 1:
 
         m ← β₁m + (1 − β₁) ∂C,  v ← β₂v + (1 − β₂) ∂C²

@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
@@ -14,6 +13,9 @@ from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Best, Callback, D
 from mlp.optimizers.problem import Problem
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 
 @dataclass
@@ -61,7 +63,7 @@ def lbfgs(
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """SciPy's L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997) over all examples; the result is written into θ.
 
     The minimiser's arithmetic is float64, whatever θ's. Where SciPy would call a cost that turned NaN a success, this
@@ -103,7 +105,7 @@ def lbfgs(
         facts = {**asdict(Position(evaluated.count)), "settings": settings, "fingerprint": problem.fingerprint()}
         return monitor.state("lbfgs", {"theta": theta}, facts)
 
-    def record(intermediate_result: OptimizeResult) -> None:
+    def record(intermediate_result: "OptimizeResult") -> None:
         theta[...] = intermediate_result.x  # SciPy's own is one live buffer
         facts = {"gradient_norm": evaluated.gradient_norm, "evaluations": evaluated.count}
         monitor.record(theta, float(intermediate_result.fun), snapshot, **facts)
@@ -148,8 +150,10 @@ def _refuse_steps_only(problem: Problem) -> None:
 
 def _minimize(
     evaluated: Evaluated, theta: Array, maxiter: int, monitor: Monitor, record: Any, settings: dict[str, Any]
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """SciPy's L-BFGS-B for the iterations that are left; ends early by raising `Stop` or `Diverged`."""
+    from scipy.optimize import minimize
+
     monitor.stop_if_due()
     left = maxiter - len(monitor.history)
     if left <= 0:  # SciPy would make one iteration

@@ -5,13 +5,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
-
-from scipy.optimize import OptimizeResult
+from typing import TYPE_CHECKING, Any
 
 from mlp.blas import Array
 from mlp.checks import check_callable, check_integer, check_number, shown
 from mlp.optimizers.state import Progress, State, read_facts
+
+if TYPE_CHECKING:  # what imports mlp to predict need not wait for it
+    from scipy.optimize import OptimizeResult
 
 Callback = Callable[..., Any]
 
@@ -160,6 +161,8 @@ class Monitor:
         """Call back as SciPy does: with an `intermediate_result` if that is what the callback takes, or else with θ."""
         if self.callback is None:
             return
+        from scipy.optimize import OptimizeResult
+
         if self.passes_result:
             told = OptimizeResult(
                 x=theta,
@@ -173,8 +176,10 @@ class Monitor:
         else:
             call_back(self.callback, theta.copy())
 
-    def finish(self, theta: Array, message: str, status: int, success: bool, chosen: int, **facts: Any) -> OptimizeResult:
+    def finish(self, theta: Array, message: str, status: int, success: bool, chosen: int, **facts: Any) -> "OptimizeResult":
         """The result with θ as the chosen record left it; with patience, θ is first put back to the best parameters."""
+        from scipy.optimize import OptimizeResult
+
         if self.restores_best and (self.best.number != chosen or status == DIVERGED):
             chosen = self.best.number
             theta[...] = self.best.theta
