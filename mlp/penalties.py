@@ -111,9 +111,12 @@ class SparseUnits(Layer):
     def __init__(self, units: int):
         self.fan_in = self.units = units
         self.gained: Array = np.zeros(units)
+        #: The weights of the examples at hand, (n,), or None.
+        self.weights: Array | None = None
 
     def forward(self, A: Array, out: Array, scratch: None) -> None:
         out[...] = A
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
-        np.add(Delta, self.gained[:, None], out=out)
+        gained = self.gained[:, None]
+        np.add(Delta, gained if self.weights is None else gained * self.weights, out=out)

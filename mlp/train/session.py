@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -125,22 +124,8 @@ def _open_run(options: argparse.Namespace, data: Sequence[mlp.Examples]) -> tupl
         run, _, state = Run.resume(options.resume)
         return run, state, fingerprint
     configuration = configure(options, data)
-    run = Run.create(options.out or _make_directory(Path("runs")), configuration)
+    run = Run.create(options.out, configuration) if options.out else Run.create_dated(Path("runs"), configuration)
     return run, None, configuration["fingerprint"]
-
-
-def _make_directory(parent: Path) -> Path:
-    """A new directory, named after the time; runs that are started in the same second get -2, -3 and so on."""
-    parent.mkdir(parents=True, exist_ok=True)
-    name = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    directory, number = parent / name, 1
-    while True:
-        try:
-            directory.mkdir()  # which only one process can
-            return directory
-        except FileExistsError:
-            number += 1
-            directory = parent / f"{name}-{number}"
 
 
 class Session:
