@@ -30,6 +30,7 @@ examples:
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1
   python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
       every image bent and turned differently in every epoch: 99.4 % in about a minute
+  python -m mlp.train --resume runs/2026-01-31-101500 --epochs 40     the same run, longer
 """
 
 MINIMISERS: dict[str, Callable[..., Any]] = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}
@@ -50,6 +51,7 @@ class Kept(Enum):
     """What a run keeps of an option in its config.json."""
 
     DECIDES = "it decides how the run goes: --resume takes it up again, and it cannot be given with --resume"
+    LONGER = "it decides how the run goes, and --resume may only raise it"
     ANEW = "it is kept, but may be given again with --resume"
     NOT = "it concerns only the command it is given to"
 
@@ -191,7 +193,7 @@ OPTIONS = (
            synonyms=("batches", "minibatch", "mini_batch", "bs", "mini_batch_size")),
     Option("epochs", integer(0), "minimiser", "passes over the training set, or iterations of lbfgs",
            ByMinimiser(sgd=12, adam=10, lbfgs=200), "N", to=tuple(MINIMISERS), keywords={"lbfgs": "maxiter"},
-           synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
+           kept=Kept.LONGER, synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
     Option("patience", integer(1), "minimiser",
            "stop after N epochs without a better validation accuracy, and keep the best parameters", None, "N",
            to=tuple(MINIMISERS), synonyms=("early_stopping", "n_iter_no_change")),
@@ -205,8 +207,8 @@ OPTIONS = (
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
-           "go on with a run that was stopped, with the options it was started with", None, "RUN", absent="",
-           kept=Kept.NOT, synonyms=("continue", "restart", "load", "go_on")),
+           "go on with a run that was stopped, with its own options; with more --epochs, with one that ended too", None, "RUN",
+           absent="", kept=Kept.NOT, synonyms=("continue", "restart", "load", "go_on")),
     Option("save_every", integer(0), "files and output",
            "save the run's state every N epochs; 0: only when it is stopped", 1, "N", kept=Kept.ANEW,
            synonyms=("checkpoint", "checkpoint_every")),
@@ -214,8 +216,8 @@ OPTIONS = (
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
-    Option("quiet", kinds.FLAG, "files and output", "print the test accuracy only", False, kept=Kept.NOT,
-           synonyms=("silent", "verbose", "verbosity")),
+    Option("quiet", kinds.FLAG, "files and output", "print only the test accuracy and where the run was saved", False,
+           kept=Kept.NOT, synonyms=("silent", "verbose", "verbosity")),
 )
 # fmt: on
 

@@ -19,7 +19,7 @@ from mlp.checkpoint import Run
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import report
-from mlp.train.configuration import check_run, configure, read_options
+from mlp.train.configuration import check_run, configure, lengthen, read_options
 from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
 
 #: MNIST's.
@@ -61,7 +61,8 @@ def train(options: argparse.Namespace, started: float) -> int:
         cli.complain(f"{PROG}: {message}")
     else:
         report.say(options, f"Stopped: {message}")
-    cli.say(cli.wrapped(report.describe_test(test, accuracy, tested.cost)))
+    where = f"; saved in {run.directory}" if options.quiet else ""
+    cli.say(cli.wrapped(report.describe_test(test, accuracy, tested.cost) + where))
     report.say(options, f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
         report.draw(run, net, test)
@@ -101,6 +102,9 @@ def _fit(options: argparse.Namespace) -> _Ended:
     if options.resume:
         done = len(state.facts["history"]) if state is not None else 0
         report.say(options, f"Going on with {run.directory} after {report.counted(done, unit)}")
+        before = lengthen(run.directory, options.epochs)
+        for line in report.describe_lengthening(options, before, done):
+            report.say(options, line)
     with Session(run, net, options, fingerprint) as session:
         result = MINIMISERS[options.optimizer](
             objective,

@@ -304,3 +304,10 @@ def test_the_command_does_with_these_what_a_script_does(command, small, optimize
     else:
         mlp.adam(objective, net.theta, schedule="cosine", epochs=2, seed=3, average=2)
     np.testing.assert_array_equal(net.theta, mlp.load(out / "model.npz").theta)
+
+
+def test_quiet_says_how_well_it_went_and_where_the_run_is(command, capsys):
+    _, out = command("--hidden 8 --epochs 1 --quiet")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Test accuracy: ")
+    assert line.endswith(f"; saved in {out}")
