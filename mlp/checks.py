@@ -168,7 +168,9 @@ def as_array(name: str, value: Any, allowed: str) -> Array:
     else:
         try:
             array = _from_outside(name, value)
-        except (ValueError, RuntimeError, OverflowError) as error:  # ragged rows; a tensor that is being differentiated
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}") from error
+        except (RuntimeError, OverflowError) as error:  # such as a tensor that is being differentiated
             raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed} ({error})") from error
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name}: received dtype {array.dtype}, but it must be {allowed}: real numbers")
