@@ -129,10 +129,10 @@ def _test(run: Path) -> str:
     notes = load_notes(run / "model.npz")
     if not isinstance(notes, dict):
         return _NOTHING
-    accuracy, cost = notes.get("test_accuracy"), notes.get("test_cost")
-    if isinstance(accuracy, int | float):
-        return _percent(accuracy)
-    return _number(cost) if isinstance(cost, int | float) else _NOTHING
+    for name, shown in (("test_accuracy", _percent), ("test_rmse", lambda error: f"±{_number(error)}"), ("test_cost", _number)):
+        if isinstance(notes.get(name), int | float):
+            return shown(notes[name])
+    return _NOTHING
 
 
 def _percent(share: float) -> str:

@@ -127,6 +127,15 @@ def test_a_run_by_itself_and_one_of_costs_alone(command, tmp_path):
     assert table(out)[1][4] == "2.5"
 
 
+def test_a_regression_is_told_by_its_error(command, tmp_path):
+    run = make_run(tmp_path / "run", tested=None)
+    mlp.save(
+        run / "model.npz", mlp.MLP([13, 1], output="identity", seed=0), {"test_cost": 3.5, "test_rmse": 4.25, "test_r2": 0.5}
+    )
+    _, out, _ = command(run, of=runs.main)
+    assert (table(out)[1][1], table(out)[1][5]) == ("13-1", "±4.25")
+
+
 def test_a_run_that_has_just_begun_is_listed(command, tmp_path):
     Run.create(tmp_path / "run", {"options": {"optimizer": "sgd", "epochs": 5}}).close()
     status, out, err = command(tmp_path, of=runs.main)

@@ -51,7 +51,7 @@ def answer(model: Model, read: Input) -> Answers:
         units = range(numbers.shape[1])
         return Answers(None, ("prediction",) if len(units) == 1 else tuple(f"output_{unit}" for unit in units), numbers)
     probabilities = outputs if outputs.shape[1] > 1 else np.hstack([1 - outputs, outputs])
-    known = getattr(model.preparation, "classes", None)
+    known = None if model.preparation is None else model.preparation.classes
     classes = tuple(known or map(str, range(probabilities.shape[1])))
     return Answers(meant, classes, probabilities)
 

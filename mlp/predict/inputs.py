@@ -1,7 +1,6 @@
 """What a prediction begins with: a model, and inputs of all kinds as rows that it takes."""
 
 import gzip
-import importlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from mlp.batches import check_input
 from mlp.blas import Array
 from mlp.checkpoint import load
 from mlp.committee import Committee
-from mlp.data.idx import read_idx
+from mlp.data import Preparation, read_columns, read_idx
 from mlp.data.pictures import read_digit, read_scaled
 from mlp.network import MLP
 
@@ -30,11 +29,11 @@ class Model:
     path: Path
     net: MLP | Committee
     in_shape: tuple[int, ...]
-    preparation: Any = None
+    preparation: Preparation | None = None
 
     def prepared(self, raw: Any) -> Array:
         """Raw data as inputs X (n, features)."""
-        X = raw if self.preparation is None else self.preparation.inputs(raw)
+        X = raw if self.preparation is None else self.preparation.inputs(raw, self.net.dtype)
         return check_input(X, self.net.sizes[0], self.net.dtype)
 
     @property
@@ -42,7 +41,7 @@ class Model:
         """The shape of the images that the network takes; a ValueError if it takes none."""
         if len(self.in_shape) > 1:
             return self.in_shape
-        known = getattr(self.preparation, "image_shape", None)
+        known = None if self.preparation is None else self.preparation.image_shape
         side = math.isqrt(self.in_shape[0])
         if known is None and (self.preparation is not None or side * side != self.in_shape[0]):
             raise ValueError(f"is a picture, but the network takes {self.in_shape[0]:,} numbers that are no image")
@@ -67,7 +66,7 @@ def load_model(paths: Sequence[Path], best: bool = False) -> Model:
     nets = [load(_model_file(path, best)) for path in paths]
     net: MLP | Committee = nets[0]
     in_shape = nets[0].in_shape
-    knowledge = [getattr(net, "preparation", None) for net in nets]
+    knowledge = [net.preparation for net in nets]
     for path, member, known in zip(paths, nets, knowledge, strict=True):
         if known != knowledge[0] or member.in_shape != in_shape:
             raise ValueError(f"{path}: was trained on data that was prepared in another way than that of {paths[0]}")
@@ -133,10 +132,10 @@ def _reader(path: Path) -> Callable[[Path, Model], Any] | None:
 
 
 def _read_table(path: Path, model: Model) -> Any:
-    """A table, as the model's preparation takes it: the one place here that knows of tables."""
-    if model.preparation is None:
+    """The columns that the model needs of a table."""
+    if model.preparation is None or model.preparation.columns[0].kind == "pixels":
         raise ValueError(f"{path}: is a table, but {model.path} was not trained on one and knows no columns")
-    return importlib.import_module("mlp.data.tables").read(path)
+    return read_columns(path, model.preparation)
 
 
 def _read_idx(path: Path, _model: Model) -> Array:

@@ -3,13 +3,13 @@
 import csv
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import mlp
+from mlp import train
 from mlp.predict import inputs, main
 
 
@@ -202,45 +202,41 @@ def test_models_together_answer_by_their_mean(command, tmp_path):
     assert command(paths[0], tmp_path / "x.npy", "--with", paths[1], "--with", paths[2])[1] == ["prediction", "8"]
 
 
-# Tables, by a preparation that stands for what a model file keeps
+# Tables
 
 
-class Doubling:
-    """Two columns, doubled; the classes are called no and yes."""
-
-    classes = ("no", "yes")
-    image_shape = None
-
-    def inputs(self, table):
-        missing = [name for name in ("a", "b") if name not in table]
-        if missing:
-            raise ValueError(f"table: lacks the column {missing[0]!r}")
-        return 2 * np.column_stack([table["a"], table["b"]])
-
-    def answers(self, outputs):
-        return np.array(self.classes)[outputs.argmax(axis=1)]
+@pytest.fixture(scope="session")
+def iris(tmp_path_factory):
+    """A run on scikit-learn's iris as a table, and that table."""
+    data = pytest.importorskip("sklearn.datasets").load_iris()
+    room = tmp_path_factory.mktemp("iris")
+    names = ["sepal length", "sepal width", "petal length", "petal width", "species"]
+    rows = [[*map(str, x), data.target_names[y]] for x, y in zip(data.data, data.target, strict=True)]
+    (room / "iris.csv").write_text("\n".join(map(",".join, [names, *rows])) + "\n")
+    words = ["--hidden", "8", "--epochs", "40", "--optimizer", "adam", "--learning-rate", "0.02", "--quiet", "--no-plots"]
+    assert train.main([str(room / "iris.csv"), "--target", "species", *words, "--out", str(room / "run")]) == 0
+    return room / "run", room / "iris.csv"
 
 
-def read_csv(path):
-    rows = table_in(path)
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+def test_a_table_is_answered_with_the_names_of_classes_and_their_probabilities(command, iris, tmp_path):
+    run, table = iris
+    assert command(run, table, "-o", tmp_path / "answers.csv")[0] == 0
+    rows, given = table_in(tmp_path / "answers.csv"), table_in(table)
+    assert list(rows[0]) == ["label", "p_setosa", "p_versicolor", "p_virginica"]
+    assert np.mean([row["label"] == truth["species"] for row, truth in zip(rows, given, strict=True)]) > 0.9
+    assert all(sum(float(row[name]) for name in list(row)[1:]) == pytest.approx(1, abs=1e-4) for row in rows)
 
 
-def test_tables_are_prepared_as_the_model_says_and_classes_have_names(command, tmp_path, monkeypatch):
-    net = mlp.MLP([2, 2], seed=0)
-    net.layers[0].W[...] = np.log(2) / 2 * np.eye(2)  # outputs in the ratio 2^a : 2^b
-
-    def load(_path):
-        net.preparation = Doubling()
-        return net
-
-    monkeypatch.setattr(inputs, "load", load)
-    monkeypatch.setitem(sys.modules, "mlp.data.tables", types.SimpleNamespace(read=read_csv))
-    (tmp_path / "new.csv").write_text("b,extra,a\n0,9,1\n2,9,0\n")
-    assert command("any", tmp_path / "new.csv")[1] == ["label,p_no,p_yes", "no,0.666667,0.333333", "yes,0.2,0.8"]
-    (tmp_path / "less.csv").write_text("a\n1\n")
-    status, _, (error,) = command("any", tmp_path / "less.csv")
-    assert (status, error) == (2, f"python -m mlp.predict: error: {tmp_path / 'less.csv'}: table: lacks the column 'b'")
+def test_other_columns_in_another_order_are_no_trouble_and_a_missing_one_is_named(command, iris, tmp_path):
+    run, _ = iris
+    (tmp_path / "new.csv").write_text("petal width,note,petal length,sepal width,sepal length\n0.2,nice,1.4,3.5,5.1\n")
+    status, lines, _ = command(run, tmp_path / "new.csv")
+    assert (status, len(lines)) == (0, 2)
+    assert lines[1].startswith("setosa,")  # the first flower of the data
+    (tmp_path / "less.csv").write_text("petal width,petal length,sepal width\n0.2,1.4,3.5\n")
+    status, _, (error,) = command(run, tmp_path / "less.csv")
+    assert status == 2
+    assert "less.csv: lacks the column 'sepal length'" in error
 
 
 # Errors and speed
