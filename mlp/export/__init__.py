@@ -6,4 +6,5 @@
 
 from mlp.export.agreement import Agreement as Agreement
 from mlp.export.formats import FORMATS as FORMATS
+from mlp.export.formats import read as read
 from mlp.export.formats import write as write

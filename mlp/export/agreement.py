@@ -1,4 +1,4 @@
-"""Whether an exported file answers as its network does: `compare`, on examples from `draw_examples`.
+"""Whether an exported file answers as its network does: `compare`.
 
 Two programs that add the same numbers in another order differ in the last bits; how much that matters to this network is
 measured, by running it in float32 and in float64.
@@ -12,12 +12,12 @@ import numpy as np
 from mlp.activations import Threshold
 from mlp.blas import Array
 from mlp.committee import Committee
+from mlp.export.parts import members_of
+from mlp.export.samples import Samples
 from mlp.network import MLP, labels_from
 
 #: How far outputs may be off, as a share of the largest (of 1, if that is less).
 TOLERANCE = 1e-5
-
-_EXAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Answers:
     """What a file's network makes of examples.
 
     Attributes:
-        outputs: (n, units); None where nothing could run it, and its parameters were compared instead.
-        labels: (n,) integers, where the file gives any.
-        by: what ran it.
+        outputs: (n, units), in the units of raw data; None where nothing could run it.
+        labels: (n,), classes by their places; None where the file gives none.
+        by: what ran it, or why nothing did.
     """
 
     outputs: Array | None
@@ -40,7 +40,7 @@ class Agreement:
     """How closely a file was found to agree with its network; as text, in a few words.
 
     Attributes:
-        examples: on how many examples outputs were compared; 0 if none were.
+        examples: on how many examples outputs were compared; 0 if only the parameters were.
         deviation: the largest difference of an output.
         by: what ran the file's network, or why nothing did.
     """
@@ -51,32 +51,25 @@ class Agreement:
 
     def __str__(self) -> str:
         if not self.examples:
-            return f"the same parameters; {self.by}"
-        off = f"within {self.deviation:.1e}" if self.deviation else "exactly"
-        return f"on {self.examples} examples the network's own answers, {off} ({self.by})"
+            return f"its parameters are the network's; not run: {self.by}"
+        off = f"the network's answers within {self.deviation:.1e}" if self.deviation else "exactly the network's answers"
+        return f"{off} on {self.examples} examples ({self.by})"
 
 
-def draw_examples(features: int) -> Array:
-    """Inputs (n, features), float32, to compare answers on: half from 0 to 1, as pixels are, half standard normal."""
-    rng = np.random.default_rng(0)
-    half = _EXAMPLES // 2
-    return np.concatenate([rng.random((half, features)), rng.standard_normal((half, features))]).astype(np.float32)
-
-
-def compare(path: Path, net: MLP | Committee, X: Array, given: Answers) -> Agreement:
-    """How closely a file's answers to X (n, features) agree with the network's; ValueError unless they do.
+def compare(path: Path, net: MLP | Committee, samples: Samples, given: Answers) -> Agreement:
+    """How closely a file's answers agree with the network's; ValueError unless they do.
 
     Allowed is `TOLERANCE`, or ten times what the network's own answers change from float32 to float64 if that is more.
     Threshold units jump where rounding decides: with them, a tenth of the examples may be off.
     """
     if given.outputs is None:
         return Agreement(0, 0.0, given.by)
-    own = net.forward(X)
-    if given.outputs.shape != own.shape:
-        raise ValueError(f"{path}: not written: read back, its outputs are {given.outputs.shape}, but the net's {own.shape}")
-    rounding = _largest(_forward(net, X, "float32"), _forward(net, X, "float64")).max()
+    own, outputs = net.forward(samples.X), (given.outputs - samples.offset) / samples.factor
+    if outputs.shape != own.shape:
+        raise ValueError(f"{path}: not written: read back, its outputs are {outputs.shape}, but the network's {own.shape}")
+    rounding = _largest(_forward(net, samples.X, "float32"), _forward(net, samples.X, "float64")).max()
     allowed = max(TOLERANCE * max(1.0, float(np.abs(own).max())), 10 * rounding)
-    off = _largest(given.outputs, own)
+    off = _largest(outputs, own)
     right = off <= allowed
     if given.labels is not None:
         right &= _chosen(own, given.labels) >= _chosen(own, labels_from(own)) - 2 * allowed
@@ -86,12 +79,7 @@ def compare(path: Path, net: MLP | Committee, X: Array, given: Answers) -> Agree
             f"{path}: not written: read back, it answers otherwise than the network, by {off.max():.1e} where {allowed:.1e} is "
             f"allowed ({given.by})"
         )
-    return Agreement(len(X), float(off[right].max()), given.by)
-
-
-def members_of(net: MLP | Committee) -> list[MLP]:
-    """The networks of a committee; a network by itself is one of one."""
-    return net.members if isinstance(net, Committee) else [net]
+    return Agreement(len(off), float(off[right].max()), given.by)
 
 
 def _forward(net: MLP | Committee, X: Array, dtype: str) -> Array:

@@ -3,13 +3,18 @@
 A format is a module with two functions, `encode` and `answer`, which face each other:
 
     encode(net, name, notes) -> bytes         the file; ValueError where it can't express the network
-    answer(content, X) -> Answers             what the file's network, read back, makes of X (n, features)
+    answer(content, net, samples) -> Answers  what the file's network, read back, makes of examples (see samples.py)
 
-and is imported when it is asked for, so that `import mlp` needs none of the packages behind it.
+and, where `mlp.load` reads it,
+
+    read(path) -> header, size, fill          as a model file's (see checkpoint/models.py)
+
+It is imported when it is asked for, so that `import mlp` needs none of the packages behind it.
 """
 
 import importlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +22,8 @@ from typing import Any
 from mlp.checkpoint.files import atomic_write
 from mlp.checks import check_path, shown
 from mlp.committee import Committee
-from mlp.export.agreement import Agreement, compare, draw_examples
+from mlp.export.agreement import Agreement, compare
+from mlp.export.samples import draw_samples
 from mlp.network import MLP
 
 
@@ -29,16 +35,18 @@ class Format:
         module: where it is written and read back.
         extra: the packages that it needs, as pip is asked for them; "" if none.
         committees: whether a file may hold several networks that answer together.
+        readable: whether `mlp.load` can make the network from it again.
     """
 
     module: str
     extra: str = ""
     committees: bool = False
+    readable: bool = False
 
 
 FORMATS = {
     ".onnx": Format("mlp.export.onnx", extra="onnx", committees=True),
-    ".safetensors": Format("mlp.export.safetensors", extra="safetensors"),
+    ".safetensors": Format("mlp.export.safetensors", extra="safetensors", readable=True),
     ".h": Format("mlp.export.c"),
 }
 
@@ -63,17 +71,27 @@ def write(path: str | os.PathLike[str], net: MLP | Committee, notes: Any = None)
         raise TypeError(f"net: received {shown(net)}, but it must be an MLP or a Committee")
     ending = path.suffix.lower()
     if ending not in FORMATS:
-        raise ValueError(f"path: received {shown(str(path))}, but its ending must be one of {', '.join(FORMATS)}")
+        raise ValueError(f"path: received {shown(str(path))}, but its ending must be one of .npz, {', '.join(FORMATS)}")
     if isinstance(net, Committee) and not FORMATS[ending].committees:
         able = ", ".join(name for name, format in FORMATS.items() if format.committees)
         raise ValueError(f"net: received a Committee for {path.name}, but only these files hold several networks: {able}")
     module = load_format(ending)
     content = module.encode(net, path.stem, notes)
-    X = draw_examples(net.sizes[0])
+    samples = draw_samples(net)
     with atomic_write(path) as stream:
         stream.write(content)
         stream.seek(0)
-        return compare(path, net, X, module.answer(stream.read(), X))
+        return compare(path, net, samples, module.answer(stream.read(), net, samples))
+
+
+def read(path: Path) -> tuple[dict[str, Any], int, Callable[[MLP], None]]:
+    """The description of a network in such a file, how many parameters it has, and what puts them into a network."""
+    ending = path.suffix.lower()
+    if not FORMATS[ending].readable:
+        able = ", ".join([".npz", *(name for name, format in FORMATS.items() if format.readable)])
+        raise ValueError(f"{path}: {ending} files are for other programs; those that load reads again are {able}")
+    found: tuple[dict[str, Any], int, Callable[[MLP], None]] = load_format(ending).read(path)
+    return found
 
 
 def load_format(ending: str) -> Any:

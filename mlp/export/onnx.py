@@ -1,177 +1,88 @@
 """Networks as ONNX graphs, which most runtimes read: `encode` builds one, `answer` runs one.
 
-A graph takes `X` (n, features) in float32, rows as `MLP.forward` takes them (pixels from 0 to 1; an image row by row, channels
-last), n being any number, and gives
+A graph takes raw data for n examples, n being any number:
 
-    label           (n,) integers, as `predict` does, and
-    probabilities   (n, units), of a softmax or logistic output;
-    prediction      (n, units), of any other.
+    X               (n, features) as `MLP.forward` takes them: float32, pixels from 0 to 1, an image row by row, channels last.
 
-All arithmetic is in float32, which is what runtimes have operators for. Between convolutions and pools an image lies as ONNX
-wants it, (n, channels, height, width); its order is brought back before a dense layer, so that W stays as it lies. Several
-networks make one graph, which gives the mean of their outputs.
+    With a preparation (see data/preparation.py), which is done inside:
+    X               (n, features) pixels, unsigned 8-bit from 0 to 255; or a table's columns, float64, if all are numeric;
+    a column each   (n,), by the columns' names, if some are categorical: those are texts, the others float64.
 
-Read `encode`, then the two tables: what a kind of layer, and what an activation, is made of.
+and gives
+
+    label           (n,) as `predict` does: integers, or the classes' names, and
+    probabilities   (n, units) of a softmax or logistic output ("outputs", of any other with classes);
+    prediction      (n, units) where there are no classes, in the target's own units (float64, if it has some).
+
+All else is in float32, which is what runtimes have operators for. Several networks make one graph, which gives the mean of
+their outputs. Layers and activations are in operators.py.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import mlp
-from mlp import activations as σ
-from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checks import converted
 from mlp.committee import Committee
-from mlp.export.agreement import Answers, members_of
-from mlp.layers import kind_of
+from mlp.export.agreement import Answers
+from mlp.export.operators import ACTIVATIONS, LAYERS, Graph, Value, as_rows
+from mlp.export.parts import look_up, members_of, preparation_of
+from mlp.export.samples import Samples, class_names, takes_pixels
 from mlp.network import MLP
 
 #: Old enough that runtimes of 2022 read it.
 OPSET, IR_VERSION = 17, 8
 
+#: The operators for categories, where they are needed.
+ML, ML_OPSET = "ai.onnx.ml", 3
+
 #: A serialised graph must stay below 2 GiB.
 _LARGEST = 2**31 - 2**20
 
 
-@dataclass
-class Graph:
-    """Nodes and constants of a graph in the making; each `add` returns the name of what it computes."""
-
-    nodes: list[Any] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-    scope: str = ""
-    taken: set[str] = field(default_factory=set)
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        name = self._free(self.scope + operator)
-        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(self, name: str, value: Any) -> str:
-        name = self._free(self.scope + name)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def call_last(self, name: str) -> str:
-        """Give what the last node computes another name."""
-        self.nodes[-1].output[0] = name
-        return name
-
-    def _free(self, name: str) -> str:
-        free, number = name, 1
-        while free in self.taken:
-            number += 1
-            free = f"{name}_{number}"
-        self.taken.add(free)
-        return free
+# Raw data
 
 
-@dataclass(frozen=True)
-class Value:
-    """What a node computes: rows (n, features), or, with an image's (height, width, channels), (n, channels, height, width)."""
-
-    name: str
-    image: tuple[int, ...] | None = None
-
-
-# Layers
-
-
-def _as_rows(graph: Graph, value: Value) -> str:
-    """(n, features), an image row by row, channels last."""
-    if value.image is None:
-        return value.name
-    height, width, channels = value.image
-    moved = channels > 1 and height * width > 1
-    name = graph.add("Transpose", value.name, perm=[0, 2, 3, 1]) if moved else value.name
-    return graph.add("Flatten", name, axis=1)
-
-
-def _as_image(graph: Graph, value: Value, shape: tuple[int, ...]) -> str:
-    """(n, channels, height, width) for an image of that height, width and channels."""
-    if value.image is not None:
-        return value.name
-    height, width, channels = shape
-    if channels == 1:
-        return graph.add("Reshape", value.name, graph.constant("shape", [-1, 1, height, width]))
-    name = graph.add("Reshape", value.name, graph.constant("shape", [-1, height, width, channels]))
-    return graph.add("Transpose", name, perm=[0, 3, 1, 2])
+def _add_preparation(graph: Graph, preparation: Any) -> str:
+    """The inputs, and what makes of them what `MLP.forward` takes, (n, features)."""
+    graph.scope, columns, plain = "preparation.", preparation.columns, preparation.scaling == "none"
+    if takes_pixels(preparation):
+        pixels = graph.take("X", TensorProto.UINT8 if plain else TensorProto.DOUBLE, preparation.features)
+        if plain:
+            return graph.add("Mul", graph.cast(pixels, TensorProto.FLOAT), graph.constant("factor", np.float32(1 / 255)))
+        return _add_scaling(graph, pixels, *columns[0].offset_and_factor(preparation.scaling))
+    pairs = [column.offset_and_factor(preparation.scaling) for column in columns]
+    if not _by_column(preparation):
+        offsets, factors = np.array(pairs).T
+        return _add_scaling(graph, graph.take("X", TensorProto.DOUBLE, len(columns)), offsets, factors)
+    taken = [
+        graph.take(column.name, TensorProto.STRING if column.kind == "categorical" else TensorProto.DOUBLE)
+        for column in columns
+    ]
+    features = []
+    for name, column, pair in zip(taken, columns, pairs, strict=True):
+        if column.kind == "categorical":  # with zeros=0 a text that is none of the values is an error
+            features.append(graph.add("OneHotEncoder", name, domain=ML, cats_strings=list(column.values), zeros=0))
+        else:
+            features.append(graph.add("Unsqueeze", _add_scaling(graph, name, *pair), graph.constant("axis", [1])))
+    return graph.add("Concat", *features, axis=1)
 
 
-def _parameter(graph: Graph, layer: Any, name: str) -> str:
-    return graph.constant(name, _single(getattr(layer, name)))
+def _by_column(preparation: Any) -> bool:
+    """Whether each column is an input of its own: texts and numbers can't be one."""
+    return any(column.kind == "categorical" for column in preparation.columns)
 
 
-def _single(parameters: Array) -> Array:
-    return converted("net", parameters, np.float32)
-
-
-def _add_dense(graph: Graph, layer: Any, value: Value) -> Value:
-    W, b = _parameter(graph, layer, "W"), _parameter(graph, layer, "b")
-    return Value(graph.add("Gemm", _as_rows(graph, value), W, b, transB=1))
-
-
-def _add_conv(graph: Graph, layer: Any, value: Value) -> Value:
-    of = layer.windows
-    (top, bottom), (left, right) = of.padding
-    kernels = _single(layer.W).reshape(layer.maps, *of.size, -1).transpose(0, 3, 1, 2)
-    inputs = _as_image(graph, value, of.image), graph.constant("W", kernels), _parameter(graph, layer, "b")
-    padding = [top, left, bottom, right]
-    name = graph.add("Conv", *inputs, kernel_shape=list(of.size), strides=list(of.stride), pads=padding)
-    return Value(name, layer.out_shape)
-
-
-def _pool(operator: str) -> "LayerWriter":
-    def add(graph: Graph, layer: Any, value: Value) -> Value:
-        of = layer.windows
-        image = _as_image(graph, value, of.image)
-        name = graph.add(operator, image, kernel_shape=list(of.size), strides=list(of.stride))
-        return Value(name, layer.out_shape)
-
-    return add
-
-
-LayerWriter = Callable[[Graph, Any, Value], Value]
-
-#: How a kind of layer is written, up to its Z.
-LAYERS: dict[str, LayerWriter] = {
-    "dense": _add_dense,
-    "conv": _add_conv,
-    "maxpool": _pool("MaxPool"),
-    "meanpool": _pool("AveragePool"),
-}
-
-
-# Activations
-
-
-def _operator(operator: str, **attributes: Any) -> "ActivationWriter":
-    return lambda graph, activation, Z: graph.add(operator, Z, **attributes)
-
-
-def _add_threshold(graph: Graph, activation: Any, Z: str) -> str:
-    above = graph.add("Greater", Z, graph.constant("zero", np.float32(0)))
-    return graph.add("Cast", above, to=TensorProto.FLOAT)
-
-
-ActivationWriter = Callable[[Graph, Any, str], str]
-
-#: How a class of activations is written, from the name of Z to that of A; identity adds nothing.
-ACTIVATIONS: dict[type[Activation], ActivationWriter] = {
-    σ.Identity: lambda graph, activation, Z: Z,
-    σ.ReLU: _operator("Relu"),
-    σ.Softplus: _operator("Softplus"),
-    σ.Threshold: _add_threshold,
-    σ.Logistic: _operator("Sigmoid"),
-    σ.Tanh: _operator("Tanh"),
-    σ.Softmax: _operator("Softmax", axis=1),
-}
+def _add_scaling(graph: Graph, name: str, offset: Any, factor: Any) -> str:
+    """(x − offset)/factor in float64, rounded to float32 then."""
+    if np.any(offset) or np.any(np.not_equal(factor, 1)):
+        name = graph.add("Sub", name, graph.constant("offset", np.float64(offset)))
+        name = graph.add("Div", name, graph.constant("factor", np.float64(factor)))
+    return graph.cast(name, TensorProto.FLOAT)
 
 
 # Networks
@@ -179,77 +90,97 @@ ACTIVATIONS: dict[type[Activation], ActivationWriter] = {
 
 def encode(net: MLP | Committee, name: str, notes: Any = None) -> bytes:  # noqa: ARG001  (ONNX has no place for notes)
     """The network as a serialised ONNX model; ValueError names a layer or activation that it can't express."""
-    members = members_of(net)
+    members, preparation = members_of(net), preparation_of(net)
     size = sum(one.theta.size for one in members)
     if 4 * size > _LARGEST:
         raise ValueError(f"net: has {size:,} parameters, but an ONNX file holds less than {_LARGEST // 4:,}")
     graph = Graph()
-    rows = [_add_network(graph, one, f"members.{at}." if len(members) > 1 else "") for at, one in enumerate(members)]
+    if preparation is None:
+        X = graph.take("X", TensorProto.FLOAT, net.sizes[0])
+    else:
+        X = _add_preparation(graph, preparation)
+    rows = [_add_network(graph, one, X, f"members.{at}." if len(members) > 1 else "") for at, one in enumerate(members)]
     graph.scope = ""
     if len(rows) > 1:
         graph.add("Mean", *rows)
-    outputs = _add_answers(graph, net)
-    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", net.sizes[0]])]
+    _add_answers(graph, net, preparation)
+    domains = {"": OPSET} | {node.domain: ML_OPSET for node in graph.nodes if node.domain}
     model = helper.make_model(
-        helper.make_graph(graph.nodes, name or "network", inputs, outputs, graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        helper.make_graph(graph.nodes, name or "network", graph.inputs, graph.outputs, graph.constants),
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in domains.items()],
         ir_version=IR_VERSION,
         producer_name="mlp",
         producer_version=mlp.__version__,
         doc_string=repr(net),
     )
+    if preparation is not None:
+        helper.set_model_props(model, {"columns": json.dumps([column.name for column in preparation.columns])})
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _add_network(graph: Graph, net: MLP, scope: str) -> str:
-    """A network's nodes, from X to its outputs (n, units); their name."""
-    value = Value("X")
+def _add_network(graph: Graph, net: MLP, X: str, scope: str) -> str:
+    """A network's nodes, from what `forward` takes to its outputs (n, units); their name."""
+    value = Value(X)
     for number, layer in enumerate(net.layers):
         graph.scope = f"{scope}layers.{number}."
-        kind, activation = kind_of(layer), layer.activation
-        if kind not in LAYERS:
-            raise ValueError(f"net.layers[{number}]: is a {kind}, but ONNX has operators for {', '.join(LAYERS)} alone")
-        if type(activation) not in ACTIVATIONS:
-            known = ", ".join(one.name for one in ACTIVATIONS)
-            raise ValueError(
-                f"net.layers[{number}]: has the activation {activation.name!r}, but what goes into an ONNX file is {known}"
-            )
-        value = LAYERS[kind](graph, layer, value)
+        add_layer, add_activation = look_up(net, number, LAYERS, ACTIVATIONS, "ONNX")
+        value = add_layer(graph, layer, value)
         if layer is net.layers[-1]:
-            value = Value(_as_rows(graph, value))
-        value = Value(ACTIVATIONS[type(activation)](graph, activation, value.name), value.image)
+            value = Value(as_rows(graph, value))
+        value = Value(add_activation(graph, layer.activation, value.name), value.image)
     return value.name
 
 
-def _add_answers(graph: Graph, net: MLP | Committee) -> list[Any]:
-    """What the graph gives, from what its last node computes; see the module's docstring."""
-    units = net.sizes[-1]
-    if net.output.name not in ("softmax", "logistic"):
-        graph.call_last("prediction")
-        return [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["n", units])]
-    outputs = graph.call_last("probabilities")
+def _add_answers(graph: Graph, net: MLP | Committee, preparation: Any) -> None:
+    """The outputs, from what the last node computes; see the module's docstring."""
+    units, natural = net.sizes[-1], net.output.name in ("softmax", "logistic")
+    names = class_names(preparation, units)
+    numeric = preparation is not None and preparation.target is not None and names is None
+    if numeric or not (natural or names is not None):
+        offset, factor = (0.0, 1.0) if preparation is None else preparation.target_offset_and_factor
+        if (offset, factor) == (0, 1):
+            graph.give("prediction", TensorProto.FLOAT, units)
+            return
+        graph.scope = "target."
+        scaled = graph.add("Mul", graph.cast(graph.nodes[-1].output[0], TensorProto.DOUBLE), graph.constant("factor", factor))
+        graph.add("Add", scaled, graph.constant("offset", offset))
+        graph.give("prediction", TensorProto.DOUBLE, units)
+        return
+    outputs = graph.give("probabilities" if natural else "outputs", TensorProto.FLOAT, units)
+    graph.scope = "answer."
     if units > 1:
-        graph.add("ArgMax", outputs, axis=1, keepdims=0)
+        label = graph.add("ArgMax", outputs, axis=1, keepdims=0)
     else:
         single = graph.add("Squeeze", outputs, graph.constant("axis", [1]))
-        graph.add("Cast", graph.add("Greater", single, graph.constant("half", np.float32(0.5))), to=TensorProto.INT64)
-    graph.call_last("label")
-    return [
-        helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
-        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", units]),
-    ]
+        label = graph.cast(graph.add("Greater", single, graph.constant("half", np.float32(0.5))), TensorProto.INT64)
+    if names is not None and not np.array_equal(names, range(len(names))):
+        texts = names.dtype.kind == "U"
+        graph.add("Gather", graph.constant("classes", names.astype(object) if texts else names), label)
+    graph.give("label", TensorProto.STRING if names is not None and names.dtype.kind == "U" else TensorProto.INT64)
+    graph.outputs.reverse()
 
 
-def answer(content: bytes, X: Array) -> Answers:
-    """What a serialised model makes of X (n, features): by onnxruntime where it is installed, else by onnx itself."""
-    given, by = _run(content, X)
-    return Answers(given.get("probabilities", given.get("prediction")), given.get("label"), by)
+# Reading back
 
 
-def _run(content: bytes, X: Array) -> tuple[dict[str, Array], str]:
-    """The outputs by name, and what computed them."""
+def answer(content: bytes, net: MLP | Committee, samples: Samples) -> Answers:
+    """What a serialised model makes of examples: by onnxruntime where it is installed, else by onnx itself."""
+    preparation = preparation_of(net)
+    feeds = samples.columns if preparation is not None and _by_column(preparation) else {"X": samples.raw}
+    if preparation is not None and takes_pixels(preparation) and preparation.scaling != "none":
+        feeds = {"X": samples.raw.astype(np.float64)}
+    given, by = run(content, feeds)
+    labels, names = given.pop("label", None), samples.labels
+    if labels is not None and names is not None:
+        labels = np.array([names.tolist().index(label) for label in labels.tolist()])
+    (outputs,) = given.values()
+    return Answers(outputs, labels, by)
+
+
+def run(content: bytes, feeds: dict[str, Array]) -> tuple[dict[str, Array], str]:
+    """The outputs of a serialised model by name, and what computed them."""
     try:
         import onnxruntime
     except ImportError:
@@ -260,4 +191,4 @@ def _run(content: bytes, X: Array) -> tuple[dict[str, Array], str]:
     else:
         session, by = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]), "onnxruntime"
         names = [one.name for one in session.get_outputs()]
-    return dict(zip(names, session.run(None, {"X": X.astype(np.float32)}), strict=True)), by
+    return dict(zip(names, session.run(None, feeds), strict=True)), by

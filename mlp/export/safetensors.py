@@ -1,4 +1,4 @@
-"""Networks as safetensors, whose tensors `torch.nn.Sequential` takes as they are: `encode` and `read`, which face each other.
+"""Networks as safetensors, which `torch.nn.Sequential` takes as they are: `encode` and `read`, which face each other.
 
 Keys are "0.weight", "0.bias", …, by the place of the layer's module in a Sequential, which the file's metadata spell out:
 
@@ -26,10 +26,11 @@ import safetensors.numpy
 from mlp import activations as σ
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checkpoint.files import open_regular
-from mlp.checkpoint.models import describe_model, restore_model
+from mlp.checkpoint.files import VERSION, open_regular
+from mlp.checkpoint.models import FORMAT, check_header, describe_model, restore_model
 from mlp.export.agreement import Answers
-from mlp.layers import Layer, kind_of
+from mlp.export.parts import look_up
+from mlp.export.samples import Samples
 from mlp.network import MLP
 
 METADATA = "mlp-model"
@@ -83,60 +84,105 @@ def list_modules(net: MLP) -> tuple[list[str], list[int]]:
     modules: list[str] = []
     places: list[int] = []
     for number, layer in enumerate(net.layers):
-        kind, activation = kind_of(layer), layer.activation
-        if kind not in LAYERS:
-            raise ValueError(f"net.layers[{number}]: is a {kind}, but PyTorch has modules for {', '.join(LAYERS)} alone")
-        if type(activation) not in ACTIVATIONS:
-            known = ", ".join(one.name for one in ACTIVATIONS)
-            raise ValueError(
-                f"net.layers[{number}]: has the activation {activation.name!r}, but what PyTorch has modules for is {known}"
-            )
-        if number and kind == "dense" and len(net.layers[number - 1].out_shape) > 1:
+        list_layer, show_activation = look_up(net, number, LAYERS, ACTIVATIONS, "PyTorch")
+        if number and len(layer.in_shape) == 1 and len(net.layers[number - 1].out_shape) > 1:
             modules.append("Flatten()")
-        modules += LAYERS[kind](layer)
+        modules += list_layer(layer)
         places.append(len(modules) - 1)
         if layer is net.layers[-1] and len(layer.out_shape) > 1:
             modules.append("Flatten()")
-        modules += filter(None, [ACTIVATIONS[type(activation)](activation)])
+        modules += filter(None, [show_activation(layer.activation)])
     return modules, places
 
 
 # Tensors
 
 
-def _list_tensors(net: MLP) -> Iterator[tuple[str, Array]]:
-    """The keys, and each parameter as PyTorch orders it: a view, if need be with its axes moved, of the network's own."""
+def _list_tensors(net: MLP) -> Iterator[tuple[str, tuple[int, ...], Array]]:
+    """The tensors of a file: key, shape, and a view of the network's own parameters in the tensor's order, of as many numbers."""
     below: tuple[int, ...] = ()
     for place, layer in zip(list_modules(net)[1], net.layers, strict=True):
         if layer.size:
-            yield f"{place}.weight", _ordered(layer, below)
-            yield f"{place}.bias", layer.b
+            weight = _ordered(layer, below)
+            yield f"{place}.weight", weight.shape if len(layer.in_shape) > 1 else layer.W.shape, weight
+            yield f"{place}.bias", layer.b.shape, layer.b
         below = layer.out_shape
 
 
-def _ordered(layer: Layer, below: tuple[int, ...]) -> Array:
-    """A layer's W with channels (maps) before rows and columns, over a layer with outputs of that shape: a view."""
+def _ordered(layer: Any, below: tuple[int, ...]) -> Array:
+    """A layer's W, with channels (or, above maps of the shape `below`, these) before rows and columns: a view."""
     W: Array = layer.W
     if len(layer.in_shape) > 1:
-        height, width = layer.windows.size
-        return W.reshape(len(W), height, width, -1).transpose(0, 3, 1, 2)
-    if len(below) > 1:
-        return W.reshape(len(W), *below).transpose(0, 3, 1, 2)
-    return W
-
-
-def _shape(key: str, tensor: Array, place: str) -> tuple[int, ...]:
-    """The shape in the file: a dense layer's columns are one axis there."""
-    return tensor.shape
+        return W.reshape(len(W), *layer.windows.size, -1).transpose(0, 3, 1, 2)
+    return W.reshape(len(W), *below).transpose(0, 3, 1, 2) if len(below) > 1 else W
 
 
 def encode(net: MLP, name: str, notes: Any = None) -> bytes:  # noqa: ARG001  (a file of tensors has no name)
     """The network as a safetensors file; ValueError names a layer or activation that PyTorch doesn't have."""
     modules, _ = list_modules(net)
-    header = describe_model(net, notes)
     metadata = {
         "format": "pt",
         "sequential": f"torch.nn.Sequential({', '.join(f'torch.nn.{module}' for module in modules)})",
-        METADATA: json.dumps(header),
+        METADATA: json.dumps(describe_model(net, notes)),
     }
-    return safetensors.numpy.save(dict(_list_tensors(net)), metadata)
+    # Contiguous copies: of other strides the library takes no notice.
+    tensors = {key: np.ascontiguousarray(view).reshape(shape) for key, shape, view in _list_tensors(net)}
+    return safetensors.numpy.save(tensors, metadata)
+
+
+# Reading back
+
+
+def read(path: Path) -> tuple[dict[str, Any], int, Callable[[MLP], None]]:
+    """The header of the model in a file, how many parameters it has, and what puts them into a network.
+
+    Raises:
+        ValueError: it is no such file, or damaged, or one without a description of a network.
+    """
+    with open_regular(path) as stream:
+        content = stream.read()
+    try:
+        header, tensors = _decode(content)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a model, or damaged: {error}") from error
+    check_header(path, header)
+
+    def fill(net: MLP) -> None:
+        _fill(net, tensors)
+
+    return header, sum(tensor.size for tensor in tensors.values()), fill
+
+
+def _decode(content: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The header and the tensors in a file. The library checks sizes and places against the file's length."""
+    tensors = safetensors.numpy.load(content)
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    if METADATA not in metadata:
+        raise ValueError(f"its metadata hold no {METADATA!r}, from which a network could be made")
+    header = json.loads(metadata[METADATA])
+    if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+        raise ValueError(f"its {METADATA!r} is not of version {VERSION}, which this version of mlp reads")
+    return header, tensors
+
+
+def _fill(net: MLP, tensors: Mapping[str, Array]) -> None:
+    """Put the tensors of a file into the network that its description made."""
+    wanted = {key: (shape, view) for key, shape, view in _list_tensors(net)}
+    if tensors.keys() != wanted.keys():
+        raise ValueError(f"it holds {', '.join(sorted(tensors))}, but its layers have {', '.join(sorted(wanted))}")
+    for key, (shape, view) in wanted.items():
+        tensor = tensors[key]
+        if tensor.shape != shape or tensor.dtype != net.dtype:
+            raise ValueError(f"{key} is {tensor.shape} of {tensor.dtype}, but it must be {shape} of {net.dtype}")
+        view[...] = tensor.reshape(view.shape)
+
+
+def answer(content: bytes, net: MLP, samples: Samples) -> Answers:
+    """What the network in a file makes of examples, once `mlp.load` has made it."""
+    header, tensors = _decode(content)
+    copy = restore_model(header, net.theta.size)
+    _fill(copy, tensors)
+    if not np.array_equal(copy.theta, net.theta, equal_nan=True):
+        raise ValueError("net: not written: read back, its parameters are not the same")
+    return Answers(copy.forward(samples.X) * samples.factor + samples.offset, None, "mlp.load")
