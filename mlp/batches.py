@@ -97,9 +97,9 @@ def check_rows(chosen: Any, n: int) -> Array | None:
     if isinstance(chosen, slice):
         try:
             chosen = range(n)[chosen]
-        except TypeError:
-            raise TypeError(f"rows: received {shown(chosen)}, but a slice must be of integers") from None
-    rows: Array = np.asarray(chosen)
+        except (TypeError, ValueError):
+            raise TypeError(f"rows: received {shown(chosen)}, but a slice must be of integers, its step not 0") from None
+    rows = as_array("rows", chosen, "a slice or one or more integer indices")
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
         raise ValueError(
             f"rows: received shape {rows.shape} of {rows.dtype}, but it must be a slice or one or more integer indices"

@@ -22,6 +22,11 @@ def shown(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
+def is_sequence(value: Any) -> bool:
+    """Whether it is a list, tuple or vector of things, and no text."""
+    return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def check_number(
     name: str,
     value: Any,
@@ -68,9 +73,9 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
 def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the known names; otherwise the error suggests the closest."""
     names = list(known)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return str(value)
-    close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5) if isinstance(value, str) else []
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
 
@@ -173,10 +178,17 @@ DTYPES = ("float32", "float64")
 def check_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     """float32 or float64, in any of numpy's spellings."""
     try:
-        spelt = str(np.dtype(dtype).name) if dtype is not None else "None"
-    except TypeError:
-        spelt = str(dtype)
-    return np.dtype(check_name(name, spelt, DTYPES))
+        spelt = None if dtype is None else np.dtype(dtype).name  # None is float64 to numpy
+    except (TypeError, ValueError):
+        spelt = None
+    return np.dtype(spelt if spelt in DTYPES else check_name(name, dtype, DTYPES))
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value as a bool, if it is one, or numpy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be True or False")
+    return bool(value)
 
 
 def check_callable(name: str, function: Any) -> None:

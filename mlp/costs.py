@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mlp.activations import Activation
-from mlp.blas import Array
+from mlp.blas import Array, read_only
 from mlp.checks import check_name, shown
 
 
@@ -191,7 +191,7 @@ class _Custom(Cost):
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
-        costs = self.custom.value(A.T, self._as_rows(A, Y))
+        costs = self.custom.value(*self._as_rows(A, Y))
         if np.shape(costs) != Z.shape[1:]:
             raise ValueError(
                 f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
@@ -200,7 +200,7 @@ class _Custom(Cost):
         return np.asarray(costs)
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
-        gradient = self.custom.gradient(A.T, self._as_rows(A, Y))
+        gradient = self.custom.gradient(*self._as_rows(A, Y))
         if np.shape(gradient) != A.T.shape:
             raise ValueError(
                 f"cost {self.name!r}: its gradient(A, Y) returned shape {np.shape(gradient)}, "
@@ -210,9 +210,10 @@ class _Custom(Cost):
         activation.backward(out, Z, A, spare)
 
     @staticmethod
-    def _as_rows(A: Array, Y: Array) -> Array:
-        """Targets as numbers (n, units)."""
-        return (one_hot(Y, len(A), A.dtype) if holds_labels(Y) else Y).T
+    def _as_rows(A: Array, Y: Array) -> tuple[Array, Array]:
+        """Outputs and targets as numbers (n, units)."""
+        numbers = one_hot(Y, len(A), A.dtype) if holds_labels(Y) else Y
+        return read_only(A.T), read_only(numbers.T)
 
 
 COSTS: dict[str, Cost] = {kind.name: kind() for kind in (Quadratic, LogisticCrossEntropy, SoftmaxCrossEntropy)}

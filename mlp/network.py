@@ -11,10 +11,11 @@ from mlp.activations import Activation
 from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import check_input, copy_input
 from mlp.blas import Array
-from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, shown
+from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, is_sequence, shown
 from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
+from mlp.layers.dense import MOST_UNITS
 from mlp.layers.windows import receptive_fields
 
 
@@ -52,7 +53,8 @@ class MLP:
         self.in_shape, given = _place_layers(layers, hidden, output)
         _check_activations(given)
         self.dtype = check_dtype("dtype", dtype)
-        self._place(given, np.empty(sum(layer.size for layer in given), self.dtype))
+        count = check_integer("parameters of all layers", sum(layer.size for layer in given), at_least=0, at_most=1 << 58)
+        self._place(given, np.empty(count, self.dtype))
         self.initialize(seed, init)
 
     def _place(self, layers: Sequence[Layer], theta: Array) -> None:
@@ -77,8 +79,11 @@ class MLP:
 
     def at(self, theta: Array) -> Self:
         """The same network with its parameters in another vector (P,), of the network's dtype; no number is copied."""
-        if not isinstance(theta, np.ndarray) or check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
-            raise TypeError(f"theta: received {shown(theta)}, but it must be a vector ({self._theta.size},) of {self.dtype}")
+        allowed = f"it must be an array ({self._theta.size},) of {self.dtype}, since no number is copied"
+        if not isinstance(theta, np.ndarray):
+            raise TypeError(f"theta: received {shown(theta)}, but {allowed}")
+        if check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
+            raise TypeError(f"theta: received dtype {theta.dtype}, but {allowed}")
         return self._like(theta)
 
     def _like(self, theta: Array) -> Self:
@@ -205,7 +210,7 @@ def which_right(A: Array, Y: Array, activation: Activation) -> Array:
 
 def _place_layers(layers: Any, hidden: Any, output: Any) -> tuple[tuple[int, ...], list[Layer]]:
     """The input's shape and the layers that the arguments of `MLP` describe, each over the shape that those below leave."""
-    if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray) or len(layers) == 0:
+    if not is_sequence(layers) or len(layers) == 0:
         raise TypeError(f"layers: received {shown(layers)}, but it must be sizes, [784, 256, 10], or layers such as Dense")
     first, *rest = layers
     if isinstance(first, Layer):
@@ -213,9 +218,10 @@ def _place_layers(layers: Any, hidden: Any, output: Any) -> tuple[tuple[int, ...
             raise ValueError(f"layers: received {first!r} first, but its input must stand before it: (height, width)")
         shape, rest = first.in_shape, list(layers)
     elif isinstance(first, tuple | list):
-        shape = tuple(check_integer(f"layers[0][{axis}]", size, at_least=1) for axis, size in enumerate(first))
+        sizes = enumerate(first)
+        shape = tuple(check_integer(f"layers[0][{axis}]", size, at_least=1, at_most=MOST_UNITS) for axis, size in sizes)
     else:
-        shape = (check_integer("layers[0]", first, at_least=1),)
+        shape = (check_integer("layers[0]", first, at_least=1, at_most=MOST_UNITS),)
     if not rest:
         raise ValueError(f"layers: received {shown(list(layers))}, but it needs an input and an output size at least")
     placed: list[Layer] = []
@@ -224,11 +230,15 @@ def _place_layers(layers: Any, hidden: Any, output: Any) -> tuple[tuple[int, ...
         if isinstance(entry, Layer):
             layer = entry
         else:
-            layer = Dense(math.prod(below), check_integer(f"layers[{number}]", entry, at_least=1), activation)
+            units = check_integer(f"layers[{number}]", entry, at_least=1, at_most=MOST_UNITS)
+            layer = Dense(math.prod(below), units, activation)
         try:
             placed.append(layer.placed(below, activation))
         except ValueError as error:
             raise ValueError(f"layers: layer {number}, {layer!r}: {error}") from None
+        for name in ("fan_in", "units"):
+            size = getattr(placed[-1], name, None)
+            check_integer(f"layers: {name} of layer {number}", size, at_least=1, at_most=MOST_UNITS)
         below = placed[-1].out_shape
     return shape, placed
 
@@ -249,6 +259,12 @@ def _activations(entries: Sequence[Any], hidden: Any, output: Any) -> list[Activ
 
 def _check_activations(layers: Sequence[Layer]) -> None:
     """Softmax belongs at the output, over more than one unit."""
+    for number, layer in enumerate(layers, 1):
+        if not isinstance(layer.activation, Activation):
+            raise TypeError(
+                f"layers: layer {number} has the activation {shown(layer.activation)}, but it must be an mlp.Activation: "
+                "mlp.activations.get makes one of a name"
+            )
     for number, layer in enumerate(layers[:-1], 1):
         if layer.activation.name == "softmax":
             raise ValueError(f"hidden: layer {number} is 'softmax', which is allowed for the output layer only")

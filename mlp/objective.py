@@ -13,6 +13,7 @@ any, images and units are left as they are.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple, Self
@@ -146,7 +147,8 @@ class Objective:
     @property
     def noisy(self) -> bool:
         """Whether calls need noise to be what training is to see."""
-        return self.noise is None and (self.distort is not None or self.dropout is not None)
+        random = self.distort is not None or self.dropout is not None or any(layer.draws for layer in self.net.layers)
+        return self.noise is None and random
 
     def with_noise(self, noise: Noise) -> Self:
         """The same objective with these distortions and masks in every call: a function of θ and rows alone again, which
@@ -202,7 +204,8 @@ class Objective:
         numpy's floating-point warnings are the caller's to silence.
         """
         n = len(self) if rows is None else len(rows)
-        if out is theta and n > self._work.chunk:  # the first chunk's step must not move θ under the second
+        if out is theta and not (self._work.in_place and n <= self._work.chunk and beta == 1.0):
+            # θ must stay what it is until everything has been read off it
             if self._step is None:
                 self._step = np.empty_like(theta)
             cost = self.accumulate(theta, rows, self._step, alpha, 0.0, noise)
@@ -236,7 +239,7 @@ class Objective:
         backward_pass(stack, buffers)
         return total
 
-    def _prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None) -> float:
+    def _prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None, learning: bool = True) -> float:
         """The sparsity penalty over those rows, whose derivative the passes will add to each example's error.
 
         The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
@@ -247,7 +250,7 @@ class Objective:
         below = stack.index(self._work.sparse)  # so many layers
         total = np.zeros(self._work.sparse.units)
         n = 0
-        for buffers, _, weights in self._work.passes(rows, noise):
+        for buffers, _, weights in self._work.passes(rows, noise, learning):
             forward_pass(stack[:below], buffers)
             A = buffers.A[below]
             total += A.sum(axis=1) if weights is None else A @ weights
@@ -274,7 +277,7 @@ class Objective:
         own = self._check_theta(theta)
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"), self._work.alone:
-            sparse = self._prepare_sparsity(own, None, None)
+            sparse = self._prepare_sparsity(own, None, None, learning=False)
             stack = self._work.stack(self._work.layers_at(own), None)
             for buffers, Y, weights in self._work.passes(None, None, learning=False):
                 forward_pass(stack, buffers)
@@ -343,10 +346,11 @@ class Objective:
         """A digest of all that decides the cost: settings, and a thousand of the examples. States of runs carry it."""
         settings = (
             [(type(layer).__name__, layer.describe()) for layer in self.net.layers],
-            (self.cost.name, self.weight_decay, self.sparsity, repr(self.distort), self.dropout, self.max_norm),
+            (self.cost.name, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm, self.noise),
             (str(self.dtype), self.X.shape, str(self.X.dtype)),
         )
-        digest = hashlib.sha256(repr(settings).encode())
+        said = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))  # a function's address is another in each process
+        digest = hashlib.sha256(said.encode())
         some = slice(None, None, max(1, len(self) // 1000))
         for array in (self.X, self.Y, self.weights):
             digest.update(b"" if array is None else np.ascontiguousarray(array[some]).tobytes())

@@ -31,6 +31,9 @@ def _find_gemm(name: str) -> Callable[..., None] | None:
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
 
 
+#: Products of fewer multiplications than this cost less than the call that asks for them one by one.
+_SMALL = 1 << 17
+
 #: The function for each dtype; where there is none, numpy's products are taken.
 GEMM = {dtype: function for dtype, name in zip(_REAL, ("sgemm", "dgemm"), strict=True) if (function := _find_gemm(name))}
 
@@ -38,13 +41,23 @@ GEMM = {dtype: function for dtype, name in zip(_REAL, ("sgemm", "dgemm"), strict
 def gemms(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     """C ← αAB + βC for stacks of matrices, one after the other: A (…, m, k), B (…, k, n), C (…, m, n).
 
-    A stack has two leading axes; a single matrix serves for all of a stack. The matrices of C may overlap, or be a single
-    one, which then adds up all products. Each has neighbouring numbers along one of its axes (of C, the last), and no
-    matrix is copied.
+    A stack has two leading axes; a single matrix serves for all of a stack. The matrices of C may overlap where β is 1, or be
+    a single one, which then adds up all products (β is 1). Each has neighbouring numbers along one of its axes (of C, the
+    last), and no matrix is copied.
     """
-    if C.dtype not in GEMM:
+    if alpha == 1 and beta == 0:
+        np.matmul(A, B, out=C)  # loops in C, which many small products want
+    elif C.ndim == 2 and A[0, 0].size * B.shape[-1] < _SMALL:
+        for a, b in zip(A, B, strict=True):
+            C += alpha * np.matmul(a, b).sum(axis=0)
+    elif C.dtype in GEMM:
+        _gemms_of_blas(alpha, A, B, beta, C)
+    else:
         _gemms_of_numpy(alpha, A, B, beta, C)
-        return
+
+
+def _gemms_of_blas(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
+    """The same by one call of BLAS's function a product."""
     stack = max((array.shape[:-2] for array in (A, B, C)), key=len)
     real, whole, character = _REAL[C.dtype], ctypes.c_int, ctypes.c_char
     (trans_a, ld_a), (trans_b, ld_b), (_, ld_c) = (_layout(array) for array in (A, B, C))

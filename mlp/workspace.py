@@ -60,6 +60,8 @@ class Workspace:
         self.net = net
         self.examples = len(X)
         self.chunk = chunk_size(net.layers, net.dtype)
+        #: Whether one chunk's gradient may be added straight into θ.
+        self.in_place = all(layer.adds_in_place for layer in net.layers if layer.size)
         #: To be held while anything here is in use.
         self.alone = Alone()
         #: Stands above the layer that is to be sparse; its `gained` is to be set before a backward pass.
@@ -108,7 +110,7 @@ class Workspace:
         for start in range(0, n, self.chunk):
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
-            buffers = self._buffers_for(stack, stop - start, learning, to_input)
+            buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)
             self._batches.inputs(chosen, rng, out=buffers.X)
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
@@ -118,9 +120,9 @@ class Workspace:
                 self.sparse.weights = weights
             yield buffers, self._batches.targets(chosen, buffers.A[0]), weights
 
-    def _buffers_for(self, stack: Sequence[Layer], n: int, learning: bool, to_input: bool) -> Buffers:
-        """Buffers for n examples: those of the last few sizes are kept."""
-        key = n, len(stack), learning, to_input
+    def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
+        """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""
+        key = n, as_is, learning, to_input
         if key not in self._buffers:
             while len(self._buffers) >= 4:
                 del self._buffers[next(iter(self._buffers))]

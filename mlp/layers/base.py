@@ -18,7 +18,7 @@ import numpy as np
 from mlp import activations
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checks import check_integer, converted
+from mlp.checks import as_array, check_integer, converted
 
 #: Parameters by name, each a view of θ or of a vector laid out as θ is.
 Shapes = dict[str, tuple[int, ...]]
@@ -41,7 +41,8 @@ class Layer:
     decayed: ClassVar[tuple[str, ...]] = ()
     #: Which parameters are matrices of one row a unit, whose norm max-norm keeps short.
     normed: ClassVar[tuple[str, ...]] = ()
-
+    #: Whether `gradient` reads nothing of θ, so that a step of descent may be added straight into θ.
+    adds_in_place: ClassVar[bool] = False
     #: Whether it is none of the network's own, but stands between those only while it is trained.
     inserted: ClassVar[bool] = False
 
@@ -113,9 +114,13 @@ class Layer:
     def draw_into(self, name: str, drawn: Any) -> None:
         """Take an initialiser's numbers as the parameter of that name, if they are of its shape and finite in its dtype."""
         view: Array = getattr(self, name)
-        if np.shape(drawn) != view.shape:
-            raise ValueError(f"init: returned {name} of shape {np.shape(drawn)}, but it must be {view.shape}")
-        view[...] = converted(f"init, which returned {name}", drawn, view.dtype)
+        numbers = as_array(f"init: {name}", drawn, f"an array {view.shape}")
+        if numbers.shape != view.shape:
+            raise ValueError(f"init: returned {name} of shape {numbers.shape}, but it must be {view.shape}")
+        own = converted(f"init: {name}", numbers, view.dtype)
+        if not np.isfinite(own).all():
+            raise ValueError(f"init: {name}: received {own[~np.isfinite(own)][0]}, but every parameter must be finite")
+        view[...] = own
 
     def name_of(self, component: int) -> str:
         """Which parameter a component of the layer's vector is: "W[3, 17]"."""
@@ -132,7 +137,15 @@ class Layer:
         return None
 
     def draw(self, scratch: Any, rng: np.random.Generator) -> None:
-        """Draw anew what is random in a pass (a mask); nothing unless the layer says otherwise."""
+        """Draw anew what is random in a pass (a mask), in scratch; nothing unless the layer says otherwise.
+
+        Called before each pass that has noise. A pass that has none finds the scratch as it was made.
+        """
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is random in a pass."""
+        return type(self).draw is not Layer.draw
 
     def forward(self, A: Array, out: Array, scratch: Any) -> None:
         """out ← Z, (units, n), from the activations below, A (fan_in, n)."""
@@ -143,9 +156,9 @@ class Layer:
         raise NotImplementedError
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Any) -> None:
-        """Add α times the gradient to this layer's own parameters, which are views of what is added up.
+        """Add α times the gradient to this layer's own parameters, which are views of what is added up and not of θ.
 
-        Δ (units, n) and A (fan_in, n) come from a pass.
+        Δ (units, n) and A (fan_in, n) come from a pass. What the gradient needs of θ, `forward` keeps in scratch.
         """
 
     # Files

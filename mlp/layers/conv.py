@@ -51,6 +51,7 @@ class Conv(ImageLayer):
     kind: ClassVar[str] = "conv"
     decayed = ("W",)
     normed = ("W",)
+    adds_in_place = True
     W: Array
     b: Array
 
@@ -95,8 +96,8 @@ class Conv(ImageLayer):
         """out ← Z = W · window + b at every place: from images (h·w·channels, n) to maps (h′·w′·maps, n)."""
         scratch.lower(A)
         Z = self._places(out)
-        Z[...] = self.b[:, None]
-        gemms(1.0, self.W, scratch.windows, 1.0, Z)
+        gemms(1.0, self.W, scratch.windows, 0.0, Z)
+        Z += self.b[:, None]
 
     def propagate(self, Delta: Array, out: Array, scratch: "Lowered") -> None:
         """out ← Σ Wᵀ Δ over the places whose windows saw it, (h·w·channels, n), before the layer below applies its σ′."""

@@ -60,9 +60,10 @@ class MaxPool(Pool):
     kind: ClassVar[str] = "maxpool"
 
     def scratch(self, n: int, dtype: Any) -> dict[str, Array]:
-        """What a forward pass saw and found ("A", "Z"), and room for an error and for a mask, (rows, columns, maps, n)."""
+        """What a forward pass saw and found ("A", "Z"), and room for which windows have their largest at a place ("hit"),
+        and had it at one before ("found"), (rows, columns, maps, n)."""
         shape = (*self.out_shape, n)
-        return {"rest": np.empty(shape, dtype), "mask": np.empty(shape, dtype)}
+        return {"hit": np.empty(shape, bool), "found": np.empty(shape, bool), "share": np.empty(shape, dtype)}
 
     def forward(self, A: Array, out: Array, scratch: dict[str, Array]) -> None:
         scratch["A"], scratch["Z"] = A, out
@@ -74,15 +75,25 @@ class MaxPool(Pool):
 
     def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
         """out ← Δ where the largest stood, and 0 elsewhere; where windows overlap, the sum."""
-        rest, mask = scratch["rest"], scratch["mask"]
-        rest[...] = Delta.reshape(rest.shape)  # what has not gone back yet
-        Z = scratch["Z"].reshape(rest.shape)
-        out[...] = 0
+        hit, found, share = scratch["hit"], scratch["found"], scratch["share"]
+        Delta, Z = Delta.reshape(hit.shape), scratch["Z"].reshape(hit.shape)
+        found[...] = False
+        if not self._tiles:
+            out[...] = 0
         for part, error in zip(self._parts(scratch["A"]), self._parts(out), strict=True):
-            np.equal(part, Z, out=mask, casting="unsafe")
-            mask *= rest
-            error += mask
-            rest -= mask
+            np.equal(part, Z, out=hit)
+            np.greater(hit, found, out=hit)  # the first of equals
+            found |= hit
+            if self._tiles:
+                np.multiply(Delta, hit, out=error)
+            else:
+                error += np.multiply(Delta, hit, out=share)
+
+    @property
+    def _tiles(self) -> bool:
+        """Whether the windows cover the image, each place once."""
+        (rows, columns), (height, width, _) = self.windows.places, self.in_shape
+        return self.stride == self.window and (rows * self.window[0], columns * self.window[1]) == (height, width)
 
 
 class MeanPool(Pool):
