@@ -59,10 +59,8 @@ def _add_preparation(graph: Graph, preparation: Any) -> str:
     if not _by_column(preparation):
         offsets, factors = np.array(pairs).T
         return _add_scaling(graph, graph.take("X", TensorProto.DOUBLE, len(columns)), offsets, factors)
-    taken = [
-        graph.take(column.name, TensorProto.STRING if column.kind == "categorical" else TensorProto.DOUBLE)
-        for column in columns
-    ]
+    types = {"categorical": TensorProto.STRING, "numeric": TensorProto.DOUBLE}
+    taken = [graph.take(column.name, types[column.kind]) for column in columns]
     features = []
     for name, column, pair in zip(taken, columns, pairs, strict=True):
         if column.kind == "categorical":  # with zeros=0 a text that is none of the values is an error
@@ -95,10 +93,7 @@ def encode(net: MLP | Committee, name: str, notes: Any = None) -> bytes:  # noqa
     if 4 * size > _LARGEST:
         raise ValueError(f"net: has {size:,} parameters, but an ONNX file holds less than {_LARGEST // 4:,}")
     graph = Graph()
-    if preparation is None:
-        X = graph.take("X", TensorProto.FLOAT, net.sizes[0])
-    else:
-        X = _add_preparation(graph, preparation)
+    X = graph.take("X", TensorProto.FLOAT, net.sizes[0]) if preparation is None else _add_preparation(graph, preparation)
     rows = [_add_network(graph, one, X, f"members.{at}." if len(members) > 1 else "") for at, one in enumerate(members)]
     graph.scope = ""
     if len(rows) > 1:

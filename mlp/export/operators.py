@@ -148,10 +148,10 @@ LAYERS: dict[str, LayerWriter] = {
 
 
 def _operator(operator: str, **attributes: Any) -> "ActivationWriter":
-    return lambda graph, activation, Z: graph.add(operator, Z, **attributes)
+    return lambda graph, _, Z: graph.add(operator, Z, **attributes)
 
 
-def _add_threshold(graph: Graph, activation: Any, Z: str) -> str:
+def _add_threshold(graph: Graph, _: Any, Z: str) -> str:
     return graph.cast(graph.add("Greater", Z, graph.constant("zero", np.float32(0))), TensorProto.FLOAT)
 
 
@@ -159,7 +159,7 @@ ActivationWriter = Callable[[Graph, Any, str], str]
 
 #: How a class of activations is written, from the name of Z to that of A; identity adds nothing.
 ACTIVATIONS: dict[type[Activation], ActivationWriter] = {
-    σ.Identity: lambda graph, activation, Z: Z,
+    σ.Identity: lambda _graph, _, Z: Z,
     σ.ReLU: _operator("Relu"),
     σ.Softplus: _operator("Softplus"),
     σ.Threshold: _add_threshold,

@@ -6,9 +6,9 @@ Keys are "0.weight", "0.bias", …, by the place of the layer's module in a Sequ
         net = eval(file.metadata()["sequential"])     # torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), …)
     net.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
-Kernels are in PyTorch's order, (maps, channels, height, width). A Sequential that begins with convolution or pooling takes images
-(n, channels, height, width), where `MLP.forward` takes rows with channels last; others take the same rows. PyTorch flattens maps
-channel by channel, and so the columns of a dense layer above maps are put in that order, as are outputs that are maps.
+Kernels are in PyTorch's order, (maps, channels, height, width). A Sequential that begins with convolution or pooling takes
+images (n, channels, height, width), where `MLP.forward` takes rows with channels last; others take the same rows. PyTorch
+flattens maps channel by channel: the columns of a dense layer above maps are put in that order, as are outputs that are maps.
 
 The metadata also hold the "mlp-model", the header of a model file (see checkpoint/models.py), from which `mlp.load` makes the
 same network again.
@@ -66,12 +66,12 @@ LAYERS: dict[str, Callable[[Any], list[str]]] = {
 
 #: The module of a class of activations; identity needs none.
 ACTIVATIONS: dict[type[Activation], Callable[[Any], str]] = {
-    σ.Identity: lambda activation: "",
-    σ.ReLU: lambda activation: "ReLU()",
-    σ.Softplus: lambda activation: "Softplus()",
-    σ.Logistic: lambda activation: "Sigmoid()",
-    σ.Tanh: lambda activation: "Tanh()",
-    σ.Softmax: lambda activation: "Softmax(1)",
+    σ.Identity: lambda _: "",
+    σ.ReLU: lambda _: "ReLU()",
+    σ.Softplus: lambda _: "Softplus()",
+    σ.Logistic: lambda _: "Sigmoid()",
+    σ.Tanh: lambda _: "Tanh()",
+    σ.Softmax: lambda _: "Softmax(1)",
 }
 
 
@@ -99,7 +99,7 @@ def list_modules(net: MLP) -> tuple[list[str], list[int]]:
 
 
 def _list_tensors(net: MLP) -> Iterator[tuple[str, tuple[int, ...], Array]]:
-    """The tensors of a file: key, shape, and a view of the network's own parameters in the tensor's order, of as many numbers."""
+    """The tensors of a file: key, shape, and a view of the network's own parameters in that order, of as many numbers."""
     below: tuple[int, ...] = ()
     for place, layer in zip(list_modules(net)[1], net.layers, strict=True):
         if layer.size:
