@@ -59,7 +59,8 @@ class Agreement:
 def compare(path: Path, net: MLP | Committee, samples: Samples, given: Answers) -> Agreement:
     """How closely a file's answers agree with the network's; ValueError unless they do.
 
-    Allowed is `TOLERANCE`, or ten times what the network's own answers change from float32 to float64 if that is more.
+    Allowed is `TOLERANCE`, or ten times what the network's own answers change from float32 to float64, or what the file's
+    outputs can hold, if that is more.
     Threshold units jump where rounding decides: with them, a tenth of the examples may be off.
     """
     if given.outputs is None:
@@ -68,7 +69,8 @@ def compare(path: Path, net: MLP | Committee, samples: Samples, given: Answers) 
     if outputs.shape != own.shape:
         raise ValueError(f"{path}: not written: read back, its outputs are {outputs.shape}, but the network's {own.shape}")
     rounding = _largest(_forward(net, samples.X, "float32"), _forward(net, samples.X, "float64")).max()
-    allowed = max(TOLERANCE * max(1.0, float(np.abs(own).max())), 10 * rounding)
+    held = np.finfo(given.outputs.dtype).eps * float(np.abs(given.outputs).max()) / samples.factor
+    allowed = max(TOLERANCE * max(1.0, float(np.abs(own).max())), 10 * rounding, held)
     off = _largest(outputs, own)
     right = off <= allowed
     if given.labels is not None:

@@ -31,7 +31,7 @@ from mlp.committee import Committee
 from mlp.export.agreement import Answers
 from mlp.export.operators import ACTIVATIONS, LAYERS, Graph, Value, as_rows
 from mlp.export.parts import look_up, members_of, preparation_of
-from mlp.export.samples import Samples, class_names, takes_pixels
+from mlp.export.samples import Samples, class_names, has_classes, takes_pixels
 from mlp.network import MLP
 
 #: Old enough that runtimes of 2022 read it.
@@ -130,10 +130,8 @@ def _add_network(graph: Graph, net: MLP, X: str, scope: str) -> str:
 
 def _add_answers(graph: Graph, net: MLP | Committee, preparation: Any) -> None:
     """The outputs, from what the last node computes; see the module's docstring."""
-    units, natural = net.sizes[-1], net.output.name in ("softmax", "logistic")
-    names = class_names(preparation, units)
-    numeric = preparation is not None and preparation.target is not None and names is None
-    if numeric or not (natural or names is not None):
+    units, names = net.sizes[-1], class_names(preparation, net.sizes[-1])
+    if not has_classes(net, preparation):
         offset, factor = (0.0, 1.0) if preparation is None else preparation.target_offset_and_factor
         if (offset, factor) == (0, 1):
             graph.give("prediction", TensorProto.FLOAT, units)
@@ -143,7 +141,7 @@ def _add_answers(graph: Graph, net: MLP | Committee, preparation: Any) -> None:
         graph.add("Add", scaled, graph.constant("offset", offset))
         graph.give("prediction", TensorProto.DOUBLE, units)
         return
-    outputs = graph.give("probabilities" if natural else "outputs", TensorProto.FLOAT, units)
+    outputs = graph.give("probabilities" if net.output.name in ("softmax", "logistic") else "outputs", TensorProto.FLOAT, units)
     graph.scope = "answer."
     if units > 1:
         label = graph.add("ArgMax", outputs, axis=1, keepdims=0)

@@ -67,6 +67,13 @@ def takes_pixels(preparation: Any) -> bool:
     return bool(preparation.columns[0].kind == "pixels")
 
 
+def has_classes(net: MLP | Committee, preparation: Any) -> bool:
+    """Whether the answer is a class: what the data says, or else what the output is for."""
+    if preparation is not None and preparation.target is not None:
+        return preparation.classes is not None
+    return net.output.name in ("softmax", "logistic")
+
+
 def class_names(preparation: Any, units: int) -> Array | None:
     """What the classes are called, texts or integers, in the order of the outputs; None where the answer is no class."""
     if preparation is None or preparation.classes is None:
