@@ -34,7 +34,7 @@ from mlp.checks import converted
 from mlp.export import c_functions as functions
 from mlp.export.agreement import Answers
 from mlp.export.parts import look_up, preparation_of
-from mlp.export.samples import Samples, class_names, has_classes, takes_pixels
+from mlp.export.samples import Samples, class_names, has_classes, takes_8_bit, takes_pixels
 from mlp.network import MLP
 
 # Layers and activations
@@ -91,7 +91,7 @@ def encode(net: MLP, name: str, notes: Any = None) -> bytes:  # noqa: ARG001  (a
     parts = [
         "#ifndef @_H\n#define @_H\n\n#include <math.h>\n",
         f"#define @_INPUTS {_count_inputs(net, preparation)}\n#define @_OUTPUTS {net.sizes[-1]}\n"
-        f"typedef {'unsigned char' if _is_8_bit(preparation) else 'float'} @_input;\n",
+        f"typedef {'unsigned char' if preparation is not None and takes_8_bit(preparation) else 'float'} @_input;\n",
         *(f"static const float @_{name}[] = {{\n{_show(numbers)}\n}};\n" for name, numbers in _parameters(net)),
         *filter(None, dict.fromkeys(routine.source for pair in used for routine in pair)),
         *_prepare(preparation),
@@ -128,11 +128,6 @@ def _count_inputs(net: MLP, preparation: Any) -> int:
     return net.sizes[0] if preparation is None or takes_pixels(preparation) else len(preparation.columns)
 
 
-def _is_8_bit(preparation: Any) -> bool:
-    """Whether raw data is pixels from 0 to 255, which become 0 to 1."""
-    return preparation is not None and takes_pixels(preparation) and preparation.scaling == "none"
-
-
 def _parameters(net: MLP) -> Iterator[tuple[str, Array]]:
     """The parameters by their names in C, W1, b1, …, each a vector of float32."""
     for number, layer in enumerate(net.layers, 1):
@@ -150,7 +145,7 @@ def _prepare(preparation: Any) -> list[str]:
     """What makes the network's inputs of raw data."""
     if preparation is None:
         return []
-    if _is_8_bit(preparation):
+    if takes_8_bit(preparation):
         return [functions.PIXELS]
     widths = [len(column.values) if column.kind == "categorical" else 0 for column in preparation.columns]
     pairs = [column.offset_and_factor(preparation.scaling) for column in preparation.columns]

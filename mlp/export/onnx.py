@@ -5,7 +5,8 @@ A graph takes raw data for n examples, n being any number:
     X               (n, features) as `MLP.forward` takes them: float32, pixels from 0 to 1, an image row by row, channels last.
 
     With a preparation (see data/preparation.py), which is done inside:
-    X               (n, features) pixels, unsigned 8-bit from 0 to 255; or a table's columns, float64, if all are numeric;
+    X               (n, features) pixels, unsigned 8-bit from 0 to 255 (float64, where they are scaled by what the data was);
+                    or (n, columns), a table's columns, float64, if all are numeric;
     a column each   (n,), by the columns' names, if some are categorical: those are texts, the others float64.
 
 and gives
@@ -31,7 +32,7 @@ from mlp.committee import Committee
 from mlp.export.agreement import Answers
 from mlp.export.operators import ACTIVATIONS, LAYERS, Graph, Value, as_rows
 from mlp.export.parts import look_up, members_of, preparation_of
-from mlp.export.samples import Samples, class_names, has_classes, takes_pixels
+from mlp.export.samples import Samples, class_names, has_classes, takes_8_bit, takes_pixels
 from mlp.network import MLP
 
 #: Old enough that runtimes of 2022 read it.
@@ -49,11 +50,12 @@ _LARGEST = 2**31 - 2**20
 
 def _add_preparation(graph: Graph, preparation: Any) -> str:
     """The inputs, and what makes of them what `MLP.forward` takes, (n, features)."""
-    graph.scope, columns, plain = "preparation.", preparation.columns, preparation.scaling == "none"
+    graph.scope, columns = "preparation.", preparation.columns
+    if takes_8_bit(preparation):
+        pixels = graph.cast(graph.take("X", TensorProto.UINT8, preparation.features), TensorProto.FLOAT)
+        return graph.add("Mul", pixels, graph.constant("factor", np.float32(1 / 255)))
     if takes_pixels(preparation):
-        pixels = graph.take("X", TensorProto.UINT8 if plain else TensorProto.DOUBLE, preparation.features)
-        if plain:
-            return graph.add("Mul", graph.cast(pixels, TensorProto.FLOAT), graph.constant("factor", np.float32(1 / 255)))
+        pixels = graph.take("X", TensorProto.DOUBLE, preparation.features)
         return _add_scaling(graph, pixels, *columns[0].offset_and_factor(preparation.scaling))
     pairs = [column.offset_and_factor(preparation.scaling) for column in columns]
     if not _by_column(preparation):
@@ -162,8 +164,6 @@ def answer(content: bytes, net: MLP | Committee, samples: Samples) -> Answers:
     """What a serialised model makes of examples: by onnxruntime where it is installed, else by onnx itself."""
     preparation = preparation_of(net)
     feeds = samples.columns if preparation is not None and _by_column(preparation) else {"X": samples.raw}
-    if preparation is not None and takes_pixels(preparation) and preparation.scaling != "none":
-        feeds = {"X": samples.raw.astype(np.float64)}
     given, by = run(content, feeds)
     labels, names = given.pop("label", None), samples.labels
     if labels is not None and names is not None:

@@ -185,4 +185,4 @@ def answer(content: bytes, net: MLP, samples: Samples) -> Answers:
     _fill(copy, tensors)
     if not np.array_equal(copy.theta, net.theta, equal_nan=True):
         raise ValueError("net: not written: read back, its parameters are not the same")
-    return Answers(copy.forward(samples.X) * samples.factor + samples.offset, None, "mlp.load")
+    return Answers(copy.forward(samples.X).astype(np.float64) * samples.factor + samples.offset, None, "mlp.load")

@@ -45,6 +45,7 @@ def draw_samples(net: MLP | Committee) -> Samples:
     of = {"labels": class_names(preparation, net.sizes[-1]), "offset": offset, "factor": factor}
     if takes_pixels(preparation):
         raw = rng.integers(0, 256, (2 * _HALF, net.sizes[0]), np.uint8)
+        raw = raw if takes_8_bit(preparation) else raw.astype(np.float64)
         return Samples(preparation.inputs(raw), raw, {}, **of)
     raw = np.column_stack([_draw_column(column, rng) for column in preparation.columns])
     columns = {
@@ -65,6 +66,11 @@ def _draw_column(column: Any, rng: np.random.Generator) -> Array:
 def takes_pixels(preparation: Any) -> bool:
     """Whether raw data is images, rather than a table."""
     return bool(preparation.columns[0].kind == "pixels")
+
+
+def takes_8_bit(preparation: Any) -> bool:
+    """Whether raw data is 8-bit pixels, from 0 to 255, which networks take as 0 to 1; pixels that are scaled are numbers."""
+    return takes_pixels(preparation) and preparation.scaling == "none"
 
 
 def has_classes(net: MLP | Committee, preparation: Any) -> bool:
