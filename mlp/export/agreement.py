@@ -68,9 +68,7 @@ def compare(path: Path, net: MLP | Committee, samples: Samples, given: Answers) 
     own, outputs = net.forward(samples.X), (given.outputs - samples.offset) / samples.factor
     if outputs.shape != own.shape:
         raise ValueError(f"{path}: not written: read back, its outputs are {outputs.shape}, but the network's {own.shape}")
-    rounding = _largest(_forward(net, samples.X, "float32"), _forward(net, samples.X, "float64")).max()
-    held = np.finfo(given.outputs.dtype).eps * float(np.abs(given.outputs).max()) / samples.factor
-    allowed = max(TOLERANCE * max(1.0, float(np.abs(own).max())), 10 * rounding, held)
+    allowed = _allow(net, samples, own, np.finfo(given.outputs.dtype).eps)
     off = _largest(outputs, own)
     right = off <= allowed
     if given.labels is not None:
@@ -82,6 +80,14 @@ def compare(path: Path, net: MLP | Committee, samples: Samples, given: Answers) 
             f"allowed ({given.by})"
         )
     return Agreement(len(off), float(off[right].max()), given.by)
+
+
+def _allow(net: MLP | Committee, samples: Samples, own: Array, resolution: float) -> float:
+    """How far outputs may be off; `resolution` is that of the file's outputs, as a share of them."""
+    rounding = _largest(_forward(net, samples.X, "float32"), _forward(net, samples.X, "float64"))
+    size = float(np.abs(own[np.isfinite(own)]).max(initial=1.0))
+    held = resolution * (size + abs(samples.offset / samples.factor))
+    return max(TOLERANCE * size, 10 * float(rounding[np.isfinite(rounding)].max(initial=0.0)), held)
 
 
 def _forward(net: MLP | Committee, X: Array, dtype: str) -> Array:

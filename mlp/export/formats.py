@@ -71,7 +71,7 @@ def write(path: str | os.PathLike[str], net: MLP | Committee, notes: Any = None)
         raise TypeError(f"net: received {shown(net)}, but it must be an MLP or a Committee")
     ending = path.suffix.lower()
     if ending not in FORMATS:
-        raise ValueError(f"path: received {shown(str(path))}, but its ending must be one of .npz, {', '.join(FORMATS)}")
+        raise ValueError(f"path: received {shown(path.name)}, but its ending must be one of .npz, {', '.join(FORMATS)}")
     if isinstance(net, Committee) and not FORMATS[ending].committees:
         able = ", ".join(name for name, format in FORMATS.items() if format.committees)
         raise ValueError(f"net: received a Committee for {path.name}, but only these files hold several networks: {able}")

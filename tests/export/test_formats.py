@@ -82,7 +82,7 @@ def test_places_that_cannot_be_written(path, where):
 
 
 def test_unknown_endings_are_refused(tmp_path, refused):
-    with refused(ValueError, "model.pt' (str), but its ending must be one of .npz, .onnx, .safetensors, .h"):
+    with refused(ValueError, "path: received 'model.pt' (str), but its ending must be one of .npz, .onnx, .safetensors, .h"):
         mlp.save(tmp_path / "model.pt", mlp.MLP([3, 2], seed=0))
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_command_exports_runs_models_and_committees(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["DIR/no.npz", "DIR/a.onnx"], "no.npz"),
-        (["DIR/model.npz", "DIR/a.pt"], "a.pt' (str), but its ending must be one of .npz, .onnx"),
+        (["DIR/model.npz", "DIR/a.pt"], "path: received 'a.pt' (str), but its ending must be one of .npz, .onnx"),
         (["DIR/model.npz", "DIR/model.npz", "DIR/a.h"], "net: received a Committee for a.h, but only "),
         (["DIR", "DIR/nowhere/a.h"], "nowhere"),
     ],
