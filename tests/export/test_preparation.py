@@ -116,7 +116,7 @@ def test_c_takes_raw_data(tmp_path):
     assert " * x[1]: colour, 0: red, 1: green, 2: blue\n" in (tmp_path / "model.h").read_text()
     (tmp_path / "program.c").write_text(
         '#include <stdio.h>\n#include "model.h"\nint main(void)\n{\n    float x[MODEL_INPUTS];\n'
-        '    while (fread(x, sizeof x, 1, stdin) == 1)\n        puts(model_name(model_predict(x)));\n    return 0;\n}\n'
+        "    while (fread(x, sizeof x, 1, stdin) == 1)\n        puts(model_name(model_predict(x)));\n    return 0;\n}\n"
     )
     strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     subprocess.run([compiler, *strict, "program.c", "-o", "program", "-lm"], cwd=tmp_path, check=True)
