@@ -362,7 +362,7 @@ def command_round(engine, environment):
             [sys.executable, "-c", waiting, *map(str, command)], env=environment, capture_output=True, text=True, check=True
         )
         seconds = time.perf_counter() - begun
-    accuracy, memory = done.stdout.splitlines()[-2:]
+    accuracy, *_, memory = done.stdout.splitlines()
     return seconds, int(memory) / 1024, float(accuracy.removeprefix("Test accuracy: ").split(" ")[0])
 
 

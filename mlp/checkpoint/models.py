@@ -4,10 +4,11 @@ A model file is an archive (see `files`) of one vector, theta, which is every pa
 header is
 
     {"format": "mlp-model", "version": 1, "dtype": "float32",
-     "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "notes": …}
+     "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "preparation": …, "notes": …}
 
 Each layer stands there as it describes itself (`Layer.describe`), under the name of its kind; without one it is dense. Where
-the input is an image, its "shape" stands before them.
+the input is an image, its "shape" stands before them. "preparation" is what `Preparation.describe` says of what is done to
+raw data first, where the network has one.
 """
 
 import os
@@ -22,6 +23,7 @@ from mlp.activations import ACTIVATIONS, Activation
 from mlp.blas import Array
 from mlp.checkpoint.files import VERSION, encode_header, read_archive, write_archive
 from mlp.checks import DTYPES, check_path, shown
+from mlp.data.preparation import read_preparation
 from mlp.layers import KINDS, Dense, Layer, kind_of
 from mlp.network import MLP, check_network
 
@@ -58,6 +60,7 @@ def describe_model(net: MLP, notes: Any = None) -> dict[str, Any]:
         "dtype": net.dtype.name,
         **({"shape": list(net.in_shape)} if len(net.in_shape) > 1 else {}),
         "layers": [_describe(layer, f"net.layers[{number}]") for number, layer in enumerate(net.layers)],
+        **({} if net.preparation is None else {"preparation": net.preparation.describe()}),
     }
     encode_header(header, "net", net)
     return {**header, "notes": notes}
@@ -135,7 +138,9 @@ def restore_model(
     if needed != size:
         raise ValueError(f"it holds {size:,} parameters, but its layers have {needed:,}")
     shape = [tuple(header["shape"])] if "shape" in header else []
-    return MLP([*shape, *described], dtype=header["dtype"], seed=0, init=_zeros)
+    net = MLP([*shape, *described], dtype=header["dtype"], seed=0, init=_zeros)
+    net.preparation = read_preparation(header.get("preparation"), net)
+    return net
 
 
 def _checked(argument: str, given: Any) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ from mlp import activations as σ
 from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import converted
+from mlp.data.preparation import Preparation
 from mlp.export import c_functions as functions
 from mlp.export.agreement import Answers
 from mlp.export.parts import look_up, preparation_of
@@ -114,7 +115,7 @@ def _with_prefix(source: str, prefix: str) -> str:
     return re.sub(r"@(?=_[A-Z]+\b)", prefix.upper(), source).replace("@", prefix)
 
 
-def _describe(net: MLP, preparation: Any) -> str:
+def _describe(net: MLP, preparation: Preparation | None) -> str:
     """The comment at the head of the file."""
     lines = [f"Written by mlp {mlp.__version__}: {net!r}"]
     if preparation is not None and not takes_pixels(preparation):
@@ -124,7 +125,7 @@ def _describe(net: MLP, preparation: Any) -> str:
     return "/* " + "\n * ".join(" ".join(line.split()).replace("*/", "* /") for line in lines) + "\n */\n"
 
 
-def _count_inputs(net: MLP, preparation: Any) -> int:
+def _count_inputs(net: MLP, preparation: Preparation | None) -> int:
     return net.sizes[0] if preparation is None or takes_pixels(preparation) else len(preparation.columns)
 
 
@@ -141,7 +142,7 @@ def _show(numbers: Array) -> str:
     return ",\n".join(", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10))
 
 
-def _prepare(preparation: Any) -> list[str]:
+def _prepare(preparation: Preparation | None) -> list[str]:
     """What makes the network's inputs of raw data."""
     if preparation is None:
         return []
@@ -155,7 +156,7 @@ def _prepare(preparation: Any) -> list[str]:
     return [source.replace(" INDEX", " * 0" if takes_pixels(preparation) else "")]
 
 
-def _forward(net: MLP, preparation: Any, used: list[tuple[Routine, Routine]]) -> str:
+def _forward(net: MLP, preparation: Preparation | None, used: list[tuple[Routine, Routine]]) -> str:
     """The forward pass: layer by layer from buffer to buffer, and back; the last into the outputs."""
     widths = net.sizes[:-1] if preparation is not None else [0, *net.sizes[1:-1]]
     rooms = [max(widths[start::2], default=0) for start in (0, 1)]

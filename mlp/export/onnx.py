@@ -29,6 +29,7 @@ from onnx import TensorProto, helper
 import mlp
 from mlp.blas import Array
 from mlp.committee import Committee
+from mlp.data.preparation import Preparation
 from mlp.export.agreement import Answers
 from mlp.export.operators import ACTIVATIONS, LAYERS, Graph, Value, as_rows
 from mlp.export.parts import look_up, members_of, preparation_of
@@ -48,7 +49,7 @@ _LARGEST = 2**31 - 2**20
 # Raw data
 
 
-def _add_preparation(graph: Graph, preparation: Any) -> str:
+def _add_preparation(graph: Graph, preparation: Preparation) -> str:
     """The inputs, and what makes of them what `MLP.forward` takes, (n, features)."""
     graph.scope, columns = "preparation.", preparation.columns
     if takes_8_bit(preparation):
@@ -72,7 +73,7 @@ def _add_preparation(graph: Graph, preparation: Any) -> str:
     return graph.add("Concat", *features, axis=1)
 
 
-def _by_column(preparation: Any) -> bool:
+def _by_column(preparation: Preparation) -> bool:
     """Whether each column is an input of its own: texts and numbers can't be one."""
     return any(column.kind == "categorical" for column in preparation.columns)
 
@@ -130,7 +131,7 @@ def _add_network(graph: Graph, net: MLP, X: str, scope: str) -> str:
     return value.name
 
 
-def _add_answers(graph: Graph, net: MLP | Committee, preparation: Any) -> None:
+def _add_answers(graph: Graph, net: MLP | Committee, preparation: Preparation | None) -> None:
     """The outputs, from what the last node computes; see the module's docstring."""
     units, names = net.sizes[-1], class_names(preparation, net.sizes[-1])
     if not has_classes(net, preparation):

@@ -2,10 +2,11 @@
 written in a format's tables."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlp.activations import Activation
 from mlp.committee import Committee
+from mlp.data.preparation import Preparation
 from mlp.layers import kind_of
 from mlp.network import MLP
 
@@ -18,13 +19,13 @@ def members_of(net: MLP | Committee) -> list[MLP]:
     return net.members if isinstance(net, Committee) else [net]
 
 
-def preparation_of(net: MLP | Committee) -> Any:
+def preparation_of(net: MLP | Committee) -> Preparation | None:
     """What is done to raw data before the network sees it, or None; a committee's members must have it in common."""
-    first, *others = (getattr(one, "preparation", None) for one in members_of(net))
+    first, *others = (one.preparation for one in members_of(net))
     for number, other in enumerate(others, 1):
         if other != first:
             raise ValueError(
-                f"net: number {number} takes data prepared in another way than the first, but one file has one way"
+                f"net: number {number} takes data prepared otherwise than the first, but a file has one preparation"
             )
     return first
 

@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 
 import mlp
-
-pytest.importorskip("mlp.data.preparation", reason="this version of mlp has no preparation of data")
-
 from mlp.data.columns import Column
 from mlp.data.preparation import Preparation, image_preparation
 

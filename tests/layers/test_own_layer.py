@@ -29,7 +29,7 @@ class Pairs(Layer):
 
     @classmethod
     def from_description(cls, description, known):
-        of = read_description(cls, description, "fan_in", "activation")
+        of = read_description(cls, description, fan_in=int, activation=str)
         return cls(of["fan_in"], activations.find(of["activation"], known))
 
     def scratch(self, n, dtype):
@@ -86,7 +86,7 @@ class LowRank(Layer):
 
     @classmethod
     def from_description(cls, description, known):
-        of = read_description(cls, description, "fan_in", "units", "activation", "rank")
+        of = read_description(cls, description, fan_in=int, units=int, activation=str, rank=int)
         return cls(of["fan_in"], of["units"], of["rank"], activations.find(of["activation"], known))
 
 
@@ -154,7 +154,7 @@ class Noisy(Layer):
 
     @classmethod
     def from_description(cls, description, known):  # noqa: ARG003
-        return cls(**read_description(cls, description, "fan_in"))
+        return cls(**read_description(cls, description, fan_in=int))
 
     def scratch(self, n, dtype):
         return np.zeros((self.units, n), dtype)
