@@ -56,7 +56,7 @@ def draw_samples(net: MLP | Committee) -> Samples:
 
 
 def _draw_column(column: Column, rng: np.random.Generator) -> Array:
-    """Numbers, (n,), of the column's mean and deviation if they are known (and not 0), exact in float32; or places of its values."""
+    """Numbers (n,) of the column's mean and deviation, if they are known, exact in float32; or places of its values."""
     if column.kind == "categorical":
         return rng.integers(0, len(column.values), 2 * _HALF)
     mean, deviation = column.mean or 0.0, column.deviation or 1.0
