@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlp import layers
 from mlp.checks import check_integer, check_name, check_number, shown
 
 
@@ -90,11 +91,19 @@ def _list(what: str, check: Callable[[str, Any], Any], parse: Callable[[str], An
     return Kind(check_list, parse, write)
 
 
-#: Units of each hidden layer, [512, 256] for "512,256"; [] for "none".
-SIZES = _list(
-    "units",
-    lambda name, value: check_integer(name, value, at_least=1),
-    lambda word: [] if word == "none" else [_int(part) for part in word.split(",")],
+def _check_layer(name: str, value: Any) -> int | str:
+    """Units, or a layer as a text such as "conv:20:5"."""
+    if not isinstance(value, str):
+        return check_integer(name, value, at_least=1)
+    layers.parse(value, name)
+    return value
+
+
+#: Each hidden layer, its units or a text: [512, 256] for "512,256", ["conv:20:5", "pool:2", 500]; [] for "none".
+LAYERS = _list(
+    "units and layers",
+    _check_layer,
+    lambda word: [] if word == "none" else [_int(part.strip()) for part in word.split(",")],
     lambda value: ",".join(map(str, value)) or "none",
 )
 

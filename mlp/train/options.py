@@ -34,6 +34,7 @@ examples:
   python -m mlp.train iris.csv --target species                    a table of one's own
   python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
       every image bent and turned differently in every epoch: 99.4 % in about a minute
+  python -m mlp.train --hidden conv:20:5,pool:2,conv:50:5,pool:2,500 --learning-rate 0.05 --epochs 5    a LeNet
 """
 
 MINIMISERS: dict[str, Callable[..., Any]] = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}
@@ -183,7 +184,9 @@ OPTIONS = (
     Option("fold", integer(1), "data", "train only the one of --folds with that number", None, "N", absent="all"),
     Option("class_weight", one_of(["balanced"]), "data", "balanced: rare classes weigh as much as frequent ones", None, "NAME",
            absent="every example weighs the same", synonyms=("weights_of_classes", "balance", "balanced", "sample_weight")),
-    Option("hidden", kinds.SIZES, "network", "units of each hidden layer, such as 512,256, or none", [256], "SIZES",
+    Option("hidden", kinds.LAYERS, "network",
+           "units of each hidden layer, such as 512,256, or none; for images also conv:MAPS:KERNEL, pool:SIZE, meanpool:SIZE, "
+           "such as conv:20:5,pool:2,500, with stride= and padding= by name", [256], "LAYERS",
            synonyms=("layers", "units", "sizes", "hidden_layers", "hidden_units", "hidden_layer_sizes", "neurons")),
     Option("activation", one_of(_HIDDEN_ACTIVATIONS), "network", f"of the hidden layers: {_names(_HIDDEN_ACTIVATIONS)}",
            "relu", "NAME", to=("network",), keywords={"network": "hidden"}, synonyms=("nonlinearity", "sigma")),

@@ -34,10 +34,11 @@ def describe(options: argparse.Namespace, net: mlp.MLP, objective: mlp.Objective
     hidden = f"{options.activation} hidden units, " if options.hidden else ""
     decay = f"; minimised with the penalty of weight decay {options.weight_decay:g}" if options.weight_decay else ""
     noise = _describe_noise(options)
+    entries = ["×".join(map(str, net.in_shape)), *options.hidden, net.sizes[-1]]
     return [
         *describe_columns(parts.preparation),
         f"Data: {parts.training.name}, {', '.join(counts)} {parts.noun}",
-        f"Network: {'-'.join(map(str, net.sizes))}, {hidden}{net.output.name} output, {net.theta.size:,} parameters "
+        f"Network: {'-'.join(map(str, entries))}, {hidden}{net.output.name} output, {net.theta.size:,} parameters "
         f"({net.dtype}, {options.init}, seed {options.seed})",
         f"Cost: {objective.cost.name.replace('_', ' ')}{decay}",
         f"Minimiser: {options.optimizer}, {_describe_minimiser(options)}",
@@ -113,7 +114,8 @@ def draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
     shape = shape[:2] if shape is not None and shape[2:] == (1,) else shape
     pictures = shape is not None and (len(shape) == 2 or shape[2] == 3)
     if pictures:
-        mlp.plots.features(net, shape=shape, sort_by_norm=True, file=run.directory / "features.png")
+        first = next(number for number, layer in enumerate(net.layers) if "W" in layer.shapes())  # not a pool
+        mlp.plots.features(net, layer=first, sort_by_norm=True, file=run.directory / "features.png")
     if (run.directory / "metrics.csv").exists():  # not where no epoch was finished
         mlp.plots.curves(run.directory, file=run.directory / "curves.png")
     if test.classes is None or not len(test):

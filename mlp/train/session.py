@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import mlp
-from mlp import cli
+from mlp import cli, layers
 from mlp.checkpoint import Run, atomic_write
 from mlp.checkpoint.runs import new_dated_directory, new_directory
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
-from mlp.train import report
+from mlp.train import kinds, report
 from mlp.train.configuration import check_run, configure, read_options
 from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
 from mlp.train.parts import Parts, load_parts
@@ -113,7 +113,11 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
     """An untrained network for this data, which keeps how the data was prepared."""
     arguments = arguments_for("network", options)
     arguments["output"] = arguments["output"] or ("identity" if parts.classes is None else "softmax")
-    net = mlp.MLP([parts.training.X.shape[1], *options.hidden, parts.outputs], **arguments)
+    hidden = layers.parse(kinds.LAYERS.write(options.hidden), "hidden")
+    inputs = parts.training.image_shape or parts.training.X.shape[1]
+    if parts.training.image_shape is None and any(isinstance(layer, layers.Layer) for layer in hidden):
+        raise ValueError(f"hidden: received {kinds.LAYERS.write(options.hidden)}, but the data is no images to look at")
+    net = mlp.MLP([inputs, *hidden, parts.outputs], **arguments)
     net.preparation = parts.preparation
     return net
 
