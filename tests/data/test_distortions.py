@@ -394,7 +394,7 @@ def test_parse(text, elastic, affine):
         ("elastic:sigma=4:sigma=5", r"^distort: received 'sigma' twice in "),
         ("elastik", r"^distort: received 'elastik' .*one of elastic, affine; did you mean 'elastic'\?"),
         ("elastic:sigm=3", r"^distort elastic: received 'sigm' .*one of sigma, alpha; did you mean 'sigma'\?"),
-        ("elastic:sigma", r"^distort elastic alpha: received 'sigma' \(str\), but it must be a number"),
+        ("elastic:sigma", r"^distort elastic sigma: received 'sigma' \(str\), but it must be a number"),
         ("elastic:sigma=six", r"^distort elastic sigma: received 'six' "),
         ("elastic:sigma=0", r"^distort: elastic sigma: received 0\.0 .*at least 0\.1"),
         ("elastic,elastic", r"^distort: received 'elastic' twice in 'elastic,elastic'"),
