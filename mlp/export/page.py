@@ -1,13 +1,12 @@
 """`write`: a network as one HTML page, on which one draws a digit, or fills in a form, and watches the network answer.
 
-The page is html/page.html with its style sheet and scripts put in, and the network as JSON beside them. Read network.js there
-for the forward pass, then picture.js (from a drawing to MNIST's kind of image), paper.js, form.js (what is drawn on, or filled in),
-show.js and work.js (what is painted), and page.js, which ties them together. Nothing is fetched from anywhere.
+The page is html/page.html with its style sheet and scripts put in, and the network as JSON beside them. Read network.js
+there for the forward pass, then picture.js (from a drawing to MNIST's kind of image), paper.js and form.js (what is drawn on,
+or filled in), show.js and work.js (what is painted), and page.js, which ties them together. Nothing is fetched from anywhere.
 """
 
 import html
 import json
-import math
 import os
 from collections.abc import Mapping
 from importlib import resources
@@ -74,14 +73,13 @@ def describe(net: MLP, test: Examples | None = None) -> dict[str, Any]:
     _check(net, test)
     inputs, answer = input_of(net, test), answer_of(net, test)
     examples = None if test is None or len(test) == 0 else examples_of(net, test, inputs, answer)
-    sizes = ", ".join(_counted(layer) for layer in net.layers)
-    about = f"A network of {net.sizes[0]:,} inputs: {sizes}; {net.theta.size:,} parameters."
-    if examples is not None and examples["right"] is not None:
-        share = 100 * examples["right"] / len(test or ())
-        about += f" Right on {share:.2f} % of {len(test or ()):,} test examples."
+    *parts, last = [f"{net.sizes[0]:,} inputs", *map(_counted, net.layers)]
+    about = f"A network of {', '.join(parts)} and {last}: {net.theta.size:,} parameters"
+    if test is not None and examples is not None and examples["right"] is not None:
+        about += f", right on {100 * examples['right'] / len(test):.2f}\N{NO-BREAK SPACE}% of {len(test):,} test examples"
     return {
         "title": _title(inputs, answer, test),
-        "about": about,
+        "about": f"{about}.",
         "made": f"Made by mlp {mlp.__version__}. The network is in this page and runs here: what you enter stays with you.",
         "input": inputs,
         "answer": answer,
@@ -96,12 +94,13 @@ def _check(net: Any, test: Any) -> None:
     for number, layer in enumerate(net.layers):
         if KINDS.get(layer.kind) is not type(layer):
             raise ValueError(
-                f"net: layers[{number}] is a layer of your own, {type(layer).__name__}, but the page knows {', '.join(KINDS)} only"
+                f"net: layers[{number}] is a layer of your own, {type(layer).__name__}, but the page knows only "
+                f"{', '.join(KINDS)}"
             )
         if type(layer.activation) is not type(ACTIVATIONS.get(layer.activation.name)):
             raise ValueError(
-                f"net: layers[{number}] has an activation of your own, {layer.activation.name!r}, but the page knows "
-                f"{', '.join(ACTIVATIONS)} only"
+                f"net: layers[{number}] has an activation of your own, {layer.activation.name!r}, but the page knows only "
+                f"{', '.join(ACTIVATIONS)}"
             )
     products = sum(layer.multiply_adds for layer in net.layers)
     for what, count, most in (("parameters", net.theta.size, MOST_PARAMETERS), ("products", products, MOST_PRODUCTS)):
@@ -123,9 +122,10 @@ def _title(inputs: Mapping[str, Any], answer: Mapping[str, Any], test: Examples 
 
 
 def _counted(layer: Layer) -> str:
-    """A layer as a sentence has it: "256 relu units"."""
+    """A layer as a sentence has it: "256 relu units", "8 maps of 24 × 24"."""
     if layer.kind != "dense":
-        return repr(layer)
+        rows, columns, maps = layer.out_shape
+        return f"{maps:,} maps of {rows} × {columns}"
     name = "" if layer.activation.name == "identity" else f"{layer.activation.name} "
     return f"{layer.units:,} {name}{'unit' if layer.units == 1 else 'units'}"
 

@@ -35,7 +35,7 @@ def input_of(net: MLP, test: Examples | None) -> dict[str, Any]:
         return {"shape": None, "features": features, "columns": _columns(net, test)}
     low, high = _range(net, test)
     if not np.isfinite([low, high]).all():
-        raise ValueError("test: received X that isn't finite, but the page needs to know how dark and how bright its images are")
+        raise ValueError("test: received X that isn't finite, but the page must know how dark and bright its images are")
     same = np.ptp(low) == 0 and np.ptp(high) == 0
     return {
         "shape": list(shape),
@@ -157,7 +157,8 @@ def _is_autoencoder(net: MLP, test: Examples | None) -> bool:
 
 
 def examples_of(net: MLP, test: Examples, inputs: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Some examples: X (images as 8-bit ink, others as 32-bit numbers), labels, what the network answers; how many are right."""
+    """Some examples: X (images as 8-bit ink, others as 32-bit numbers), labels and the network's answers; and how many of all
+    are right."""
     labelled = answer["kind"] == "classes" and test.y.ndim == 1 and test.y.dtype.kind in "iu"
     if not labelled:
         chosen = np.arange(min(len(test), MOST_EXAMPLES))

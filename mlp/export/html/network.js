@@ -58,10 +58,11 @@ class Dense {
   }
 
   forward(a) {
-    const z = new Float64Array(this.units);
-    for (let unit = 0, i = 0; unit < this.units; unit++) {
-      let sum = this.b[unit];
-      for (let input = 0; input < this.fan_in; input++, i++) sum += this.W[i] * a[input];
+    const { W, b, units, fan_in } = this;
+    const z = new Float64Array(units);
+    for (let unit = 0, i = 0; unit < units; unit++) {
+      let sum = b[unit];
+      for (let input = 0; input < fan_in; input++, i++) sum += W[i] * a[input];
       z[unit] = sum;
     }
     return z;
@@ -198,7 +199,7 @@ class Network {
   /** The forward pass: { x, z: [z¹ … z^L], a: [a¹ … a^L] }, vectors. */
   forward(x) {
     const pass = { x, z: [], a: [] };
-    let a = Float64Array.from(x);
+    let a = new Float64Array(x);
     for (const layer of this.layers) {
       const z = layer.forward(a);
       a = activate(layer.activation, z);

@@ -53,7 +53,7 @@ function showAnswer(empty) {
     paintInk(byId("output"), { height: image[0], width: image[1], channels: image[2], values: inkOfInputs(outputs) });
   } else if (answer.kind === "classes") showClasses(outputs, empty);
   else showNumbers(outputs);
-  if (image && answer.kind !== "picture") showGradient(outputs);
+  if (answer.kind !== "picture") showGradient(outputs);
 }
 
 /** Ink, 0 … 1, from numbers scaled as the inputs are. */
@@ -68,8 +68,7 @@ function showClasses(outputs, empty) {
   const verdict = byId("verdict");
   if (empty) verdict.replaceChildren("Nothing is drawn yet.");
   else {
-    const sure = shares[label] > 0.9 ? "sure" : shares[label] > 0.6 ? "fairly sure" : "not sure";
-    verdict.replaceChildren(element("strong", { textContent: answer.names[label] }), `${percent(shares[label])}, ${sure}`);
+    verdict.replaceChildren(element("strong", { textContent: answer.names[label] }), `${percent(shares[label])} sure`);
   }
   let order = [...shares.keys()];
   if (order.length > 20) order = order.sort((a, b) => shares[b] - shares[a]).slice(0, 10);
@@ -107,9 +106,17 @@ function showGradient(outputs) {
   const single = outputs.length === 1;
   let gradient = network.gradient(latest, network.layers.length - 1, single ? 0 : chosen);
   if (single && answer.kind === "classes" && chosen === 0) gradient = gradient.map((g) => -g);
-  paintSigned(byId("gradient"), gradient, image);
-  const name = answer.names[chosen] ?? chosen;
-  byId("gradient-caption").textContent = answer.kind === "classes" ? `What would make it more of ${article(name)}: ∂z/∂x` : `What would raise ${name}: ∂z/∂x`;
+  const name = answer.names[chosen];
+  const words = answer.kind === "classes" ? `What would make it more of ${article(name)}` : `What would raise ${name}`;
+  if (image) {
+    paintSigned(byId("gradient"), gradient, image);
+    byId("gradient-caption").textContent = words;
+  } else {
+    const order = [...gradient.keys()].sort((a, b) => Math.abs(gradient[b]) - Math.abs(gradient[a])).slice(0, 12);
+    const limit = largestOf(gradient) || 1;
+    byId("reasons-caption").replaceChildren(words, element("small", { textContent: ": ∂z/∂x" }));
+    showBars(byId("reasons-bars"), order.map((i) => ({ name: form.names[i], share: gradient[i] / limit, text: brief(gradient[i]), sign: true })));
+  }
 }
 
 function article(name) {
@@ -164,11 +171,12 @@ const form = image ? null : new Form(byId("form"), input.columns, () => update()
 const work = new Work(network, image, form?.names ?? [], answer.kind === "picture" ? [] : answer.names);
 const paper = image ? new Paper(byId("paper"), image, () => byId("drawing").hidden || update()) : null;
 
+byId("key").hidden = answer.kind !== "classes";
+byId("reasons").hidden = image !== null;
 if (image) {
   byId("drawing").hidden = byId("pictures").hidden = false;
   byId("output-picture").hidden = answer.kind !== "picture";
-  byId("gradient").parentElement.hidden = answer.kind === "picture";
-  byId("key").hidden = answer.kind !== "classes" || image[2] !== 1;
+  byId("gradient").closest("figure").hidden = answer.kind === "picture";
   byId("centring").hidden = image[2] !== 1;
   byId("centred").checked = input.centred;
   byId("centred").onchange = update;

@@ -103,7 +103,8 @@ class Paper {
       const [[x, y], [nextX, nextY]] = [points[i], points[i + 1]];
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     }
-    context.lineTo(...points[points.length - 1]); // a line to where it began is a dot
+    const [x, y] = points[points.length - 1];
+    context.lineTo(x + 0.01, y); // a dot is a line too, and one without any length would not be drawn
     context.stroke();
   }
 

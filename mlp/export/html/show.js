@@ -102,8 +102,8 @@ class LayerView {
     this.canvas.setAttribute("aria-label", `${layer.units} units; arrow keys choose one`);
     const [rows, columns, maps] = layer.out_shape ?? [1, 1, layer.units];
     Object.assign(this, { rows, columns, maps });
-    this.cell = rows > 1 || columns > 1 ? Math.max(1, Math.round(64 / Math.max(rows, columns))) : layer.units <= 300 ? 14 : layer.units <= 1200 ? 9 : 5;
-    this.gap = rows > 1 || columns > 1 ? 6 : 2;
+    this.cell = rows > 1 || columns > 1 ? Math.max(1, Math.round(64 / Math.max(rows, columns))) : [[32, 24], [300, 14], [1200, 9], [Infinity, 5]].find(([most]) => layer.units <= most)[1];
+    this.gap = rows > 1 || columns > 1 ? 6 : this.cell > 14 ? 3 : 2;
     this.canvas.onclick = (event) => {
       const unit = this.#unitAt(event);
       if (unit !== null) chosen(unit);

@@ -67,7 +67,6 @@ class Work {
       return tile;
     });
     const words = conv ? "filter, and where in the picture it found what it looks for" : "feature, and feature × picture: what it sees here";
-    parent.previousElementSibling.textContent = "The network at work";
     parent.replaceChildren(...tiles);
     if (!this.caption) parent.before((this.caption = element("h3", {}, "Strongest in layer 1 ", element("small", { textContent: words }))));
   }
