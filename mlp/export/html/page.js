@@ -114,7 +114,7 @@ function showGradient(outputs) {
   } else {
     const order = [...gradient.keys()].sort((a, b) => Math.abs(gradient[b]) - Math.abs(gradient[a])).slice(0, 12);
     const limit = largestOf(gradient) || 1;
-    byId("reasons-caption").replaceChildren(words, element("small", { textContent: ": ∂z/∂x" }));
+    byId("reasons-caption").replaceChildren(words, element("small", { textContent: ": ∂z\u2060/\u2060∂x" }));
     showBars(byId("reasons-bars"), order.map((i) => ({ name: form.names[i], share: gradient[i] / limit, text: brief(gradient[i]), sign: true })));
   }
 }
