@@ -17,7 +17,9 @@ from mlp.data import Distortion as Distortion
 from mlp.data import Elastic as Elastic
 from mlp.data import Examples as Examples
 from mlp.data import load_mnist as load_mnist
+from mlp.data import prepare as prepare
 from mlp.data import read_idx as read_idx
+from mlp.data import read_table as read_table
 from mlp.gradcheck import check_gradient as check_gradient
 from mlp.layers import Conv as Conv
 from mlp.layers import Dense as Dense

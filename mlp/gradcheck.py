@@ -1,7 +1,7 @@
 """`check_gradient`: a gradient against central differences of the cost, with the worst component named.
 
-Read `check_gradient` first, then `_compare`, which judges one component, and `_difference`, one derivative by differences.
-On which examples, where there are many, comes last (`_compare_by_parts`).
+Read `check_gradient` first, then `_compare` (judges one component), `_difference` (one derivative by differences) and
+`_compare_by_parts` (on which examples, where there are many).
 
 D(h) = (f(θ + he) − f(θ − he)) / 2h is off by h²f‴/6 and by rounding, about ε|f|/h. Of D(h), D(h/2) and D(h/4),
 (D(h) − 20 D(h/2) + 64 D(h/4)) / 45 is off by order h⁶ only, so that h can be large enough for rounding not to matter
@@ -25,8 +25,8 @@ from mlp.checks import check_integer, check_number, shown
 STEPS = 9
 #: How many times its estimated error a derivative must be away from the gradient to be called different.
 CAUTION = 30.0
-#: Of a function that takes rows, so many examples at a time are checked: the fewer, the fewer kinks.
-PART = 512
+#: Of a function that takes rows, on so many examples a component is checked, and a direction: the fewer, the fewer kinks.
+PART, FEW = 512, 64
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def check_gradient(
     """Compare the gradient of an objective at θ with central differences of its cost.
 
     An objective that can change its arithmetic (`astype`) is checked in float64 whatever its dtype: the equations are the
-    same. The relative error of a component is |analytic − numerical| / max(|analytic|, |numerical|, 1e-3 · the largest
-    component): a component that is tiny beside the others is held to the precision that their common cost has.
+    same. The relative error of a component is |analytic − numerical| / max(|analytic|, |numerical|); where a component is
+    below a thousandth of the largest and the rounding of their common cost shows, relative to what hides it.
 
     A component agrees where that is within the tolerance at one of the steps. It differs where, at two steps running, it is
     beyond the tolerance by far more than the error that the differences can have. Otherwise it is undecided: a kink is
@@ -90,7 +90,7 @@ def check_gradient(
 
     Kinks and rounding grow with the number of examples, and the equations are the same for a few. So of an objective that
     has a length and takes rows, `objective(theta, rows)`, a component is checked on the 512 examples in a row on which
-    it is steepest, a direction on a random 512. Whether the gradient over all is the mean of those over parts is seen
+    it is steepest, a direction on a random 64. Whether the gradient over all is the mean of those over parts is seen
     first; where it isn't (a penalty on means, noise, an error), the gradient over all is checked as well, in the direction
     in which the two differ.
 
@@ -228,7 +228,7 @@ class _Difference(NamedTuple):
     flat: bool  # whether all costs are the same
 
 
-def _difference(cost: Callable[[float], float], h: float, precision: float, size: float) -> _Difference:
+def _difference(cost: Callable[[float], float], h: float, rounding: float) -> _Difference:
     """The derivative at 0 of a cost along a path, from its values at 0, ±h/4, ±h/2 and ±h.
 
     Odd and even parts of a smooth curve are c₁h + c₃h³ + … and c₂h² + c₄h⁴ + …; the sums below leave nothing of these terms.
@@ -242,9 +242,8 @@ def _difference(cost: Callable[[float], float], h: float, precision: float, size
         even = (ahead - middle) + (behind - middle)
         derivative = float(odd @ [1, -40, 256]) / (45 * h)
         scatter = max(0.3 * abs(float(odd @ [1, -10, 16])), 0.07 * abs(float(even @ [1, -20, 64]))) / h
-    costs = [middle, *ahead, *behind]
-    rounding = 8 * precision * (max(map(abs, costs)) + size) / h
-    return _Difference(derivative, scatter, rounding, CAUTION * (scatter + rounding), min(costs) == max(costs))
+    flat = bool(np.all(ahead == middle) and np.all(behind == middle))
+    return _Difference(derivative, scatter, rounding, CAUTION * (scatter + rounding), flat)
 
 
 class _Finding(NamedTuple):
@@ -266,33 +265,33 @@ def _compare(at: _Point, path: _Path, gradient: Array, rows: Any = None) -> _Fin
     with np.errstate(all="ignore"):
         floor = 1e-3 * float(np.abs(gradient[np.isfinite(gradient)]).max())
         size = path.norm(at.theta * gradient)  # how much the rounding of θ itself matters
-        single = np.array_equal(gradient, gradient.astype(np.float32))  # only arithmetic in float32 leaves such numbers
+        single = gradient.any() and np.array_equal(gradient, gradient.astype(np.float32))  # arithmetic in float32
     precision = float(np.finfo("float32" if single else "float64").eps)
     cost = at.cost_along(path, rows)
 
-    def error(numerical: float) -> float:
-        scale = max(abs(analytic), abs(numerical), floor)
+    def error(numerical: float, least: float) -> float:
+        scale = max(abs(analytic), abs(numerical), least)
         return abs(analytic - numerical) / scale if scale else 0.0
 
     best, last, suspected = None, None, False
     for number in range(STEPS):
-        h = at.step * max(1.0, path.norm(at.theta)) / 4**number
+        h = at.step * max(1.0, path.norm(at.theta)) * 0.25**number
+        rounding = 8 * precision * (abs(cost(h / 4)) + size) / h
         # (4 D(h/4) − D(h/2)) / 3, off by order h⁴, will do for most
         numerical = (8 * (cost(h / 4) - cost(-h / 4)) - (cost(h / 2) - cost(-h / 2))) / (3 * h)
-        if error(numerical) <= at.tolerance:
-            return _Finding(error(numerical), path.name, analytic, numerical, "agrees")
-        found = _difference(cost, h, precision, size)
+        least = min(floor, rounding / at.tolerance)
+        if error(numerical, least) <= at.tolerance:
+            return _Finding(error(numerical, least), path.name, analytic, numerical, "agrees")
+        found = _difference(cost, h, rounding)
         if not math.isfinite(found.derivative + found.doubt):
             continue
         # that costs a hundred times further away differ shows that the step is too small for the cost to notice
-        unnoticed = found.flat and (not last.flat if last else cost(100 * h) != cost(-100 * h))
-        if best is None or (found.doubt < best.doubt and not unnoticed):
-            best = found
-        last = found
-        allowed = at.tolerance * max(abs(analytic), abs(found.derivative), floor)
-        off = abs(analytic - found.derivative) > allowed + found.doubt
+        unnoticed = found.flat and (not last.flat if last else not cost(100 * h) == cost(-100 * h) == cost(0.0))
+        last, best = found, found if best is None or (found.doubt < best.doubt and not unnoticed) else best
+        numerical = found.derivative
+        off = abs(analytic - numerical) > found.doubt + at.tolerance * max(abs(analytic), abs(numerical), least)
         if off and suspected and not unnoticed:
-            return _Finding(error(best.derivative), path.name, analytic, best.derivative, "differs")
+            return _Finding(error(best.derivative, 0.0), path.name, analytic, best.derivative, "differs")
         suspected = off
         if unnoticed or (not off and CAUTION * found.rounding > best.doubt):
             break  # rounding will be more at smaller steps
@@ -303,7 +302,7 @@ def _compare(at: _Point, path: _Path, gradient: Array, rows: Any = None) -> _Fin
         reason = f"the cost is too coarse: its rounding, or a jump, hides what is below {best.doubt:.0e} in the derivative"
     else:
         reason = f"a kink lies within the smallest useful step, {h:.0e}"
-    return _Finding(error(best.derivative), path.name, analytic, best.derivative, "undecided", reason)
+    return _Finding(error(best.derivative, 0.0), path.name, analytic, best.derivative, "undecided", reason)
 
 
 def _summarise(findings: list[_Finding], tolerance: float) -> GradientCheck:
@@ -329,7 +328,7 @@ def _compare_by_parts(at: _Point, paths: list[_Path], examples: int, rng: np.ran
     gradient = at.gradient()
     mean, largest = np.zeros_like(gradient), 0.0
     steepest = [-1.0] * len(paths)
-    chosen = [np.sort(rng.choice(examples, PART, replace=False))] * len(paths)
+    chosen = [np.sort(rng.choice(examples, FEW, replace=False))] * len(paths)
     with np.errstate(all="ignore"):
         for start in range(0, examples, PART):
             rows = np.arange(start, min(start + PART, examples))

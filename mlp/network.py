@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
 from mlp.layers.dense import MOST_UNITS
 from mlp.layers.windows import receptive_fields
+
+if TYPE_CHECKING:
+    from mlp.data.preparation import Preparation
 
 
 class MLP:
@@ -39,7 +42,12 @@ class MLP:
         in_shape: the shape of an input: (features,), or an image's.
         theta: every parameter, one vector: W¹ row by row, b¹, W², b², …
         layers: the layers, whose W and b are views of theta.
+        preparation: what is done to raw data before the network sees it, and what its outputs are called; or None. Files
+            keep it (`save`), `predict` uses it, `forward` and all training do not.
     """
+
+    #: Of networks that take numbers as they are.
+    preparation: "Preparation | None" = None
 
     def __init__(
         self,
@@ -74,7 +82,7 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy, pickle) has its own vector, and its layers have views of that one."""
-        self.dtype, self.in_shape = state["dtype"], state["in_shape"]
+        self.dtype, self.in_shape, self.preparation = state["dtype"], state["in_shape"], state.get("preparation")
         self._place(state["layers"], state["_theta"])
 
     def at(self, theta: Array) -> Self:
@@ -88,7 +96,7 @@ class MLP:
 
     def _like(self, theta: Array) -> Self:
         network = object.__new__(type(self))
-        network.dtype, network.in_shape = theta.dtype, self.in_shape
+        network.dtype, network.in_shape, network.preparation = theta.dtype, self.in_shape, self.preparation
         network._place(self.layers, theta)
         return network
 
@@ -149,8 +157,16 @@ class MLP:
         The label is the largest output's number; of a single logistic output, whether it is above ½. (For several
         labels at once, ask `forward(X) > 0.5`.) Other outputs are (n, units), or (n,) where there is a single one. 8-bit
         unsigned X is taken as pixel intensities, as in `forward`.
+
+        A network with a `preparation` takes raw data instead, which is prepared first: a table, a frame or an array with the
+        table's columns, unscaled (`Preparation.inputs` has the details). It answers with the classes' names (integers, where
+        the names are such), or with numbers in the target's own units. `forward` takes prepared numbers always.
         """
-        return answers(self.forward(X), self.output, self.dtype)
+        if self.preparation is None:
+            return answers(self.forward(X), self.output, self.dtype)
+        outputs = self.forward(self.preparation.inputs(X, self.dtype))
+        answers(outputs, self.output, self.dtype)  # which refuses NaN
+        return self.preparation.answers(outputs)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiply-adds for an example, and the receptive field, which is

@@ -308,7 +308,7 @@ class Objective:
 
     def layer_norms(self, theta: Array, rows: Any = None) -> dict[str, Array]:
         """How large errors and gradients are by layer, (L,): "delta", the root mean square of ‖δ^ℓ‖ over the examples,
-        and "W", ‖∂C/∂W^ℓ‖ (Frobenius). `mlp.plots.gradients` draws a list of these."""
+        and "W", ‖∂C/∂W^ℓ‖ (Frobenius), NaN of a layer without weights. `mlp.plots.gradients` draws a list of these."""
         gradient = self(theta, rows)[1]
         errors = self.errors(theta, rows)
         with np.errstate(all="ignore"):  # what overflows shows in the norms

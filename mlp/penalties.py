@@ -43,7 +43,9 @@ def decayed_vectors(layer: Layer) -> list[Array]:
 
 
 def norm_of_decayed(layer: Layer) -> float:
-    """The Frobenius norm of all that is decayed in a layer; 0 where nothing is."""
+    """The Frobenius norm of all that is decayed in a layer; NaN where nothing is."""
+    if not layer.decayed:
+        return float("nan")
     return float(np.sqrt(sum(float(np.vdot(W, W)) for W in decayed_vectors(layer))))
 
 

@@ -4,10 +4,11 @@ A model file is an archive (see `files`) of one vector, theta, which is every pa
 header is
 
     {"format": "mlp-model", "version": 1, "dtype": "float32",
-     "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "notes": …}
+     "layers": [{"fan_in": 784, "units": 256, "activation": "relu"}, …], "preparation": …, "notes": …}
 
 Each layer stands there as it describes itself (`Layer.describe`), under the name of its kind; without one it is dense. Where
-the input is an image, its "shape" stands before them.
+the input is an image, its "shape" stands before them. "preparation" is what `Preparation.describe` says of what is done to
+raw data first, where the network has one.
 """
 
 import os
@@ -22,6 +23,7 @@ from mlp.activations import ACTIVATIONS, Activation
 from mlp.blas import Array
 from mlp.checkpoint.files import VERSION, encode_header, read_archive, write_archive
 from mlp.checks import DTYPES, check_path, shown
+from mlp.data.preparation import read_preparation
 from mlp.layers import KINDS, Dense, Layer, kind_of
 from mlp.network import MLP, check_network
 
@@ -45,6 +47,7 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
         "dtype": net.dtype.name,
         **({"shape": list(net.in_shape)} if len(net.in_shape) > 1 else {}),
         "layers": [_describe(layer, f"net.layers[{number}]") for number, layer in enumerate(net.layers)],
+        **({} if net.preparation is None else {"preparation": net.preparation.describe()}),
     }
     encode_header(header, "net", net)
     write_archive(path, encode_header({**header, "notes": notes}, "notes", notes), {"theta": net.theta})
@@ -108,6 +111,7 @@ def load(
         shape = [tuple(header["shape"])] if "shape" in header else []
         net = MLP([*shape, *described], dtype=header["dtype"], seed=0, init=_zeros)
         net.theta[...] = theta
+        net.preparation = read_preparation(header.get("preparation"), net)
     except MemoryError as error:
         raise MemoryError(f"{path}: not enough memory for its {theta.size:,} parameters") from error
     except (TypeError, ValueError) as error:

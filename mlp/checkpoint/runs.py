@@ -5,6 +5,7 @@ metrics.csv    a line for each epoch, written as the epoch ends
 state.npz      where the run stands
 best.npz       the model that did best on the validation set
 model.npz      the model at the end
+columns.json   of data from a table: what its columns were taken for
 """
 
 import csv
@@ -39,9 +40,7 @@ class Run:
     @classmethod
     def create(cls, directory: str | os.PathLike[str], configuration: Mapping[str, Any]) -> Self:
         """A new run, in a directory that is new or empty; its configuration is written at once."""
-        directory = check_path("directory", directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        _check_empty(directory)
+        directory = new_directory(directory)
         run = cls(directory)
         try:
             _check_empty(directory)  # again, now that no other process can begin a run there
@@ -55,17 +54,7 @@ class Run:
     @classmethod
     def create_dated(cls, base: str | os.PathLike[str], configuration: Mapping[str, Any]) -> Self:
         """A new run in a directory of its own in `base`, called by date and time: 2025-01-31-235959, or that with -2, -3, …"""
-        base = check_path("base", base)
-        base.mkdir(parents=True, exist_ok=True)
-        now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-        for number in count(1):
-            directory = base / (now if number == 1 else f"{now}-{number}")
-            try:
-                directory.mkdir()  # of several processes, one succeeds
-            except FileExistsError:
-                continue
-            return cls.create(directory, configuration)
-        raise AssertionError("unreachable: count has no end")
+        return cls.create(new_dated_directory(base), configuration)
 
     @classmethod
     def resume(cls, directory: str | os.PathLike[str]) -> tuple[Self, dict[str, Any], State | None]:
@@ -141,6 +130,29 @@ def read_configuration(directory: str | os.PathLike[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a run's configuration, or damaged: {error}") from error
     return configuration
+
+
+def new_directory(directory: str | os.PathLike[str]) -> Path:
+    """That directory, made if need be; it must be empty."""
+    directory = check_path("directory", directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    _check_empty(directory)
+    return directory
+
+
+def new_dated_directory(base: str | os.PathLike[str]) -> Path:
+    """A new directory in `base`, called by date and time: 2025-01-31-235959, or that with -2, -3, …"""
+    base = check_path("base", base)
+    base.mkdir(parents=True, exist_ok=True)
+    now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    for number in count(1):
+        directory = base / (now if number == 1 else f"{now}-{number}")
+        try:
+            directory.mkdir()  # of several processes, one succeeds
+            return directory
+        except FileExistsError:
+            continue
+    raise AssertionError("unreachable: count has no end")
 
 
 def _check_empty(directory: Path) -> None:

@@ -19,6 +19,7 @@ from mlp.blas import Array
 from mlp.checks import check_integer, check_path
 from mlp.data.examples import Examples
 from mlp.data.idx import read_idx
+from mlp.data.preparation import image_preparation
 
 #: The four files of MNIST and the SHA-256 of their uncompressed content.
 MNIST = {
@@ -109,8 +110,9 @@ def _read_files(place: Path, paths: list[Path]) -> tuple[Examples, Examples]:
         name = "MNIST"
     elif name.casefold() == "mnist":
         name += " (not as published)"
+    preparation = image_preparation(image_shape, classes)
     train, test = (
-        Examples(images.reshape(len(images), -1), labels.astype(np.int64), classes, image_shape, name)
+        Examples(images.reshape(len(images), -1), labels.astype(np.int64), classes, image_shape, name, preparation)
         for images, labels in ((train_images, train_labels), (test_images, test_labels))
     )
     return train, test
@@ -169,7 +171,8 @@ def load_mnist(
         if part.y.max() > 9:
             raise ValueError(f"{labels_path}: holds label {part.y.max()}, but digits are 0 to 9")
     digits = tuple("0123456789")
-    train, test = replace(train, classes=digits), replace(test, classes=digits)
+    known = image_preparation((28, 28), digits)
+    train, test = (replace(part, classes=digits, preparation=known) for part in (train, test))
     check_integer("validation", validation, at_least=0, at_most=len(train) - 1)
     split = len(train) - validation
     return train[:split], train[split:], test

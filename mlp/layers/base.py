@@ -18,7 +18,7 @@ import numpy as np
 from mlp import activations
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checks import as_array, check_integer, converted
+from mlp.checks import as_array, converted, shown
 
 #: Parameters by name, each a view of θ or of a vector laid out as θ is.
 Shapes = dict[str, tuple[int, ...]]
@@ -61,6 +61,10 @@ class Layer:
     def out_shape(self) -> tuple[int, ...]:
         """The shape of an example's outputs: (units,), or maps of a height and a width: (height, width, maps)."""
         return (self.units,)
+
+    def feature_shape(self, below: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in which a row of W is a picture of what its unit looks for, where the inputs are of shape `below`."""
+        return below
 
     def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
         """The layer over inputs of that shape; a layer that takes its sizes from there, or `hidden` as its activation where
@@ -174,21 +178,24 @@ class Layer:
         Raises:
             ValueError: the description isn't one of this kind of layer.
         """
-        of = read_description(cls, description, "fan_in", "units", "activation")
+        of = read_description(cls, description, fan_in=int, units=int, activation=str)
         layer: Any = cls
         made: Self = layer(of["fan_in"], of["units"], activations.find(of["activation"], known))
         return made
 
 
-def read_description(kind: type[Layer], description: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """A description, if it has these names and no others; sizes in it are below 2⁶², so that products of them are numbers."""
-    if set(description) != set(names):
+def read_description(kind: type[Layer], description: Mapping[str, Any], **types: Any) -> Mapping[str, Any]:
+    """A description, if it has these names and no others, with values of these types; lists are of integers, and all
+    integers are below 2⁶², so that products of them are numbers. Raises ValueError."""
+    if set(description) != set(types):
         found = ", ".join(description) or "nothing"
-        raise ValueError(f"{kind.__name__}: described by {found}, but it must be by {', '.join(names)}")
-    for name, value in description.items():
-        for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int):
-                check_integer(name, number, at_least=0, at_most=1 << 62)
+        raise ValueError(f"{kind.__name__}: described by {found}, but it must be by {', '.join(types)}")
+    for name, allowed in types.items():
+        value = description[name]
+        numbers = value if isinstance(value, list) else [] if isinstance(value, str) else [value]
+        if not isinstance(value, allowed) or not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
+            words = {int: "an integer", list: "a list of integers", str: "a text", list | str: "a list of integers, or a text"}
+            raise ValueError(f"{kind.__name__}: {name}: received {shown(value)}, but it must be {words[allowed]}")
     return description
 
 

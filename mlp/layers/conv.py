@@ -27,7 +27,8 @@ from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import check_integer
 from mlp.layers.base import Shapes, read_description
-from mlp.layers.windows import ImageLayer, Windows, brief, check_image_shape, check_padding, check_pair, zeros_around
+from mlp.layers.dense import MOST_UNITS
+from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
 from mlp.strided import gemms
 
 
@@ -56,7 +57,7 @@ class Conv(ImageLayer):
     b: Array
 
     def __init__(self, maps: int, kernel: Any, activation: Any = None, stride: Any = 1, padding: Any = 0, init: Any = None):
-        self.maps = check_integer("maps", maps, at_least=1)
+        self.maps = check_integer("maps", maps, at_least=1, at_most=MOST_UNITS)
         self.window = check_pair("kernel", kernel, at_least=1)
         self.stride = check_pair("stride", stride, at_least=1)
         self.padding = check_padding("padding", padding)
@@ -66,7 +67,7 @@ class Conv(ImageLayer):
 
     def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
         """The layer on images of that shape, with `hidden` for an activation where it has none of its own."""
-        image = check_image_shape("its input", shape)
+        image = self.image_of(shape)
         padding = zeros_around(self.padding, image, self.window, self.stride)
         layer = self.over(Windows(image, self.window, self.stride, padding), self.maps)
         layer.activation = layer.own_activation = self.own_activation or hidden
@@ -128,16 +129,18 @@ class Conv(ImageLayer):
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:
-        of = read_description(cls, description, "in_shape", "maps", "kernel", "stride", "padding", "activation")
+        of = read_description(
+            cls, description, in_shape=list, maps=int, kernel=list, stride=list, padding=list | str, activation=str
+        )
         activation = activations.find(of["activation"], known)
         layer = cls(of["maps"], of["kernel"], activation, of["stride"], of["padding"])
         return layer.placed(tuple(of["in_shape"]), activation)
 
-    def __repr__(self) -> str:
-        extra = f", stride={brief(self.stride)}" if self.stride != (1, 1) else ""
-        extra += f", padding={brief(self.padding)!r}" if self.padding not in ((0, 0), "valid") else ""
-        activation = f", {self.own_activation.name!r}" if self.own_activation is not None else ""
-        return f"Conv({self.maps}, {brief(self.window)}{activation}{extra})"
+    def arguments(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"maps": self.maps, "kernel": brief(self.window)}
+        own |= {} if self.own_activation is None else {"activation": self.own_activation.name}
+        own |= {} if self.stride == (1, 1) else {"stride": brief(self.stride)}
+        return own | ({} if self.padding in ((0, 0), "valid") else {"padding": brief(self.padding)})
 
 
 class Lowered:

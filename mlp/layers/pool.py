@@ -13,7 +13,7 @@ import numpy as np
 from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.layers.base import read_description
-from mlp.layers.windows import ImageLayer, Windows, brief, check_image_shape, check_pair
+from mlp.layers.windows import ImageLayer, Windows, brief, check_pair
 
 
 class Pool(ImageLayer):
@@ -26,7 +26,7 @@ class Pool(ImageLayer):
 
     def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
         """The layer on images of that shape."""
-        image = check_image_shape("its input", shape)
+        image = self.image_of(shape)
         return self.over(Windows(image, self.window, self.stride), image[2])
 
     def _parts(self, A: Array) -> Iterator[Array]:
@@ -41,12 +41,11 @@ class Pool(ImageLayer):
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], known: Mapping[str, Activation]) -> Self:  # noqa: ARG003
-        of = read_description(cls, description, "in_shape", "size", "stride")
+        of = read_description(cls, description, in_shape=list, size=list, stride=list)
         return cls(of["size"], of["stride"]).placed(tuple(of["in_shape"]), cls.activation)
 
-    def __repr__(self) -> str:
-        stride = f", stride={brief(self.stride)}" if self.stride != self.window else ""
-        return f"{type(self).__name__}({brief(self.window)}{stride})"
+    def arguments(self) -> dict[str, Any]:
+        return {"size": brief(self.window)} | ({} if self.stride == self.window else {"stride": brief(self.stride)})
 
 
 class MaxPool(Pool):

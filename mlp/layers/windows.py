@@ -15,6 +15,9 @@ from typing import Any, Self
 from mlp.checks import check_integer, shown
 from mlp.layers.base import Layer, show_shape
 
+#: Arguments that are written with their names.
+BY_NAME = ("stride", "padding")
+
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
@@ -24,8 +27,11 @@ def check_pair(name: str, value: Any, *, at_least: int) -> Pair:
     if isinstance(value, Integral) and not isinstance(value, bool):
         number = check_integer(name, value, at_least=at_least)
         return number, number
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name}: received {shown(value)}, but it must be an integer, or a pair (height, width) of them")
+    allowed = "an integer, or a pair (height, width) of them"
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be {allowed}")
+    if len(value) != 2:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}")
     first, second = (check_integer(f"{name}[{axis}]", part, at_least=at_least) for axis, part in enumerate(value))
     return first, second
 
@@ -37,16 +43,6 @@ def check_padding(name: str, value: Any) -> Pair | str:
             raise ValueError(f"{name}: received {shown(value)}, but it must be an integer, a pair of them, 'same' or 'valid'")
         return value
     return check_pair(name, value, at_least=0)
-
-
-def check_image_shape(name: str, value: Any) -> tuple[int, int, int]:
-    """An image's height, width and channels, from (height, width) or all three."""
-    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
-        raise ValueError(
-            f"{name}: received {shown(value)}, but it must be an image: (height, width) or (height, width, channels)"
-        )
-    height, width, channels = (check_integer(f"{name}[{axis}]", size, at_least=1) for axis, size in enumerate([*value, 1][:3]))
-    return height, width, channels
 
 
 @dataclass(frozen=True)
@@ -118,6 +114,31 @@ class ImageLayer(Layer):
     def out_shape(self) -> tuple[int, ...]:
         return (*self.windows.places, self.maps)
 
+    def feature_shape(self, below: Shape) -> Shape:
+        """A window's rows, columns and channels."""
+        return (*self.windows.size, self.in_shape[2])
+
+    def image_of(self, shape: Shape) -> tuple[int, int, int]:
+        """The height, width and channels of inputs of that shape, (height, width) or all three; those that the layer is
+        over already, if it is."""
+        if len(shape) not in (2, 3):
+            given = show_shape(shape) or "empty"
+            raise ValueError(f"its input is {given}, but it takes an image: (height, width) or (height, width, channels)")
+        height, width, channels = (
+            check_integer(f"in_shape[{axis}]", size, at_least=1) for axis, size in enumerate((*shape, 1)[:3])
+        )
+        if hasattr(self, "windows") and self.in_shape != (height, width, channels):
+            raise ValueError(f"its input is {show_shape(shape)}, but it takes {show_shape(self.in_shape)}")
+        return height, width, channels
+
+    def arguments(self) -> dict[str, Any]:
+        """What to make the layer with, by name and as briefly as possible: those that aren't what they are by default."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        words = (f"{name}={value!r}" if name in BY_NAME else repr(value) for name, value in self.arguments().items())
+        return f"{type(self).__name__}({', '.join(words)})"
+
     def over(self, windows: Windows, maps: int) -> Self:
         """A copy of the layer over these windows, with so many maps."""
         layer = copy(self)
@@ -146,3 +167,19 @@ def receptive_fields(layers: Sequence[Layer]) -> list[Pair | None]:
         step = step[0] * stride[0], step[1] * stride[1]
         fields.append(field)
     return fields
+
+
+def window_on_image(layers: Sequence[Layer], place: Pair, image: Shape) -> tuple[range, range]:
+    """The rows and the columns of the image (height, width, …) that a unit of the last layer sees, which stands at that place
+    of its map; zeros around the image are none of them. All of them, where a layer sees all.
+    """
+    rows = [range(place[axis], place[axis] + 1) for axis in (0, 1)]
+    for layer in reversed(layers):
+        if not isinstance(layer, ImageLayer):
+            return range(image[0]), range(image[1])
+        of = layer.windows
+        for axis, seen in enumerate(rows):
+            first = seen.start * of.stride[axis] - of.padding[axis][0]
+            end = (seen.stop - 1) * of.stride[axis] - of.padding[axis][0] + of.size[axis]
+            rows[axis] = range(max(0, first), min(of.image[axis], end))
+    return rows[0], rows[1]

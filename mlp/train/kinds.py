@@ -3,11 +3,14 @@
 A value is checked in the same way whether it comes from the command line or from a run's config.json.
 """
 
+import csv
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlp import layers
 from mlp.checks import check_integer, check_name, check_number, shown
 
 
@@ -65,13 +68,18 @@ def text(check: Callable[[str], Any] | None = None) -> Kind:
     """A text that the check, whose errors begin with the option's name, makes something of."""
 
     def check_text(name: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: received {shown(value)}, but it must be a text")
+        text = _check_text(name, value)
         if check is not None:
-            check(value)
-        return value
+            check(text)
+        return text
 
     return Kind(check_text)
+
+
+def _check_text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be a text")
+    return value
 
 
 def _list(what: str, check: Callable[[str, Any], Any], parse: Callable[[str], Any], write: Callable[[Any], str]) -> Kind:
@@ -83,11 +91,19 @@ def _list(what: str, check: Callable[[str, Any], Any], parse: Callable[[str], An
     return Kind(check_list, parse, write)
 
 
-#: Units of each hidden layer, [512, 256] for "512,256"; [] for "none".
-SIZES = _list(
-    "units",
-    lambda name, value: check_integer(name, value, at_least=1),
-    lambda word: [] if word == "none" else [_int(part) for part in word.split(",")],
+def _check_layer(name: str, value: Any) -> int | str:
+    """Units, or a layer as a text such as "conv:20:5"."""
+    if not isinstance(value, str):
+        return check_integer(name, value, at_least=1)
+    layers.parse(value, name)
+    return value
+
+
+#: Each hidden layer, its units or a text: [512, 256] for "512,256", ["conv:20:5", "pool:2", 500]; [] for "none".
+LAYERS = _list(
+    "units and layers",
+    _check_layer,
+    lambda word: [] if word == "none" else [_int(part.strip()) for part in word.split(",")],
     lambda value: ",".join(map(str, value)) or "none",
 )
 
@@ -105,6 +121,29 @@ BATCH_SIZE = Kind(
     lambda word: None if word == "full" else _int(word),
     lambda value: "full" if value is None else str(value),
 )
+
+
+def _check_share(name: str, value: Any) -> float:
+    if isinstance(value, float):
+        return check_number(name, value, above=0, below=1)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be an integer of at least 0, or a fraction below 1")
+    return value
+
+
+#: A part of the examples: how many, 1000, or which fraction, 0.2.
+SHARE = Kind(_check_share, lambda word: _int(word) if isinstance(_int(word), int) else _float(word))
+
+
+#: Names of columns, ["a", "b, c"] for 'a,"b, c"'.
+NAMES = _list("names", _check_text, lambda word: next(csv.reader([word]), []), lambda value: _joined(value))
+
+
+def _joined(names: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
 
 PATH = Kind(lambda _name, value: value, Path)
 

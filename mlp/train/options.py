@@ -6,7 +6,8 @@ that repeats a run are made from the rows: a new option is a new row, and nothin
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -15,6 +16,8 @@ import mlp
 from mlp import activations, cli, costs, initializers
 from mlp.checks import DTYPES
 from mlp.data import distortions
+from mlp.data.columns import SCALINGS
+from mlp.data.roles import TASKS
 from mlp.optimizers import schedules
 from mlp.train import kinds
 from mlp.train.kinds import Kind, integer, number, one_of, text
@@ -28,8 +31,10 @@ examples:
   python -m mlp.train --hidden none --optimizer lbfgs --weight-decay 1e-4     softmax regression
   python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic --weight-decay 0 \\
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1
+  python -m mlp.train iris.csv --target species                    a table of one's own
   python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
       every image bent and turned differently in every epoch: 99.4 % in about a minute
+  python -m mlp.train --hidden conv:20:5,pool:2,conv:50:5,pool:2,500 --learning-rate 0.05 --epochs 5    a LeNet
 """
 
 MINIMISERS: dict[str, Callable[..., Any]] = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}
@@ -40,6 +45,10 @@ DESCENT = ("sgd", "adam")
 
 class ByMinimiser(dict[str, Any]):
     """A default for each minimiser that has a use for the option; with any other, the option is refused."""
+
+
+#: Fewer examples than this are gone over more often, for about so many steps in all.
+_FEW, _STEPS = 10_000, 2000
 
 
 def _descent(default: Any) -> ByMinimiser:
@@ -148,12 +157,41 @@ _COSTS = ["cross_entropy", *costs.COSTS]
 
 # fmt: off
 OPTIONS = (
-    Option("hidden", kinds.SIZES, "network", "units of each hidden layer, such as 512,256, or none", [256], "SIZES",
+    Option("data", text(), "data",
+           "a directory of IDX files (MNIST and its like), a table (CSV, TSV, Parquet; - is standard input), or arrays "
+           "(.npz: X and y, or x_train, y_train, x_test and y_test); the option's name may be left out", None, "DATA",
+           kept=Kept.ANEW, absent="MNIST: $MLP_DATA, data/, or the user's cache",
+           synonyms=("dataset", "mnist", "input", "data_dir", "file")),
+    Option("target", text(), "data", "the column to predict, by name or by number from 1", None, "COLUMN",
+           absent="target, label, class or y if there is one, or the last", synonyms=("label", "predict", "y")),
+    Option("categorical", kinds.NAMES, "data", "columns whose numbers are only names, such as month,zip", None, "COLUMNS",
+           absent="those of texts", synonyms=("categories", "one_hot", "onehot")),
+    Option("ignore", kinds.NAMES, "data", "columns to leave out", None, "COLUMNS", absent="none",
+           synonyms=("drop_columns", "exclude", "skip")),
+    Option("columns", text(), "data", "a run's columns.json, perhaps edited: the columns to use, and what they are", None,
+           "FILE", absent="all, as they seem to be"),
+    Option("task", one_of(TASKS), "data", "classification or regression", None, "NAME",
+           absent="regression where the target has many numeric values"),
+    Option("scale", one_of(SCALINGS), "data", "what is done to numbers: none, standard (mean 0, deviation 1), range", None,
+           "NAME", absent="standard; pixels as images are", synonyms=("scaling", "normalize", "standardize", "normalise")),
+    Option("validation", kinds.SHARE, "data", "how many training examples to hold out for validation, or which fraction", None,
+           "SHARE", absent="a fifth, at most 10,000",
+           synonyms=("holdout", "dev", "validation_fraction", "validation_size", "validation_split")),
+    Option("test", kinds.SHARE, "data", "how many examples to hold out for the test, or which fraction", None, "SHARE",
+           absent="a fifth, at most 10,000, where the data has no test set", synonyms=("test_size", "test_fraction")),
+    Option("folds", integer(2), "data", "cross-validation: train K times, tested on another K-th of the examples each time",
+           None, "K", synonyms=("cross_validation", "cv", "k_fold", "kfold")),
+    Option("fold", integer(1), "data", "train only the one of --folds with that number", None, "N", absent="all"),
+    Option("class_weight", one_of(["balanced"]), "data", "balanced: rare classes weigh as much as frequent ones", None, "NAME",
+           absent="every example weighs the same", synonyms=("weights_of_classes", "balance", "balanced", "sample_weight")),
+    Option("hidden", kinds.LAYERS, "network",
+           "units of each hidden layer, such as 512,256, or none; for images also conv:MAPS:KERNEL, pool:SIZE, meanpool:SIZE, "
+           "such as conv:20:5,pool:2,500, with stride= and padding= by name", [256], "LAYERS",
            synonyms=("layers", "units", "sizes", "hidden_layers", "hidden_units", "hidden_layer_sizes", "neurons")),
     Option("activation", one_of(_HIDDEN_ACTIVATIONS), "network", f"of the hidden layers: {_names(_HIDDEN_ACTIVATIONS)}",
            "relu", "NAME", to=("network",), keywords={"network": "hidden"}, synonyms=("nonlinearity", "sigma")),
-    Option("output", one_of(_OUTPUTS), "network", f"activation of the output layer: {_names(_OUTPUTS)}", "softmax", "NAME",
-           to=("network",)),
+    Option("output", one_of(_OUTPUTS), "network", f"activation of the output layer: {_names(_OUTPUTS)}", None, "NAME",
+           absent="softmax for classes, identity for numbers", to=("network",)),
     Option("init", text(initializers.get), "network",
            f"how weights are drawn: {_names(initializers.INITIALIZERS)}, small_normal:EPSILON", "glorot_uniform", "NAME",
            to=("network",), synonyms=("initializer", "initialiser", "initialization", "weights")),
@@ -198,10 +236,6 @@ OPTIONS = (
     Option("average", integer(0), "minimiser",
            "end with the mean of the parameters over the steps of the last N epochs; 0: with the last parameters", _descent(0),
            "N", to=DESCENT, synonyms=("swa", "averaging", "polyak")),
-    Option("data", text(), "files and output", "where the MNIST files are", None, "DIR", kept=Kept.ANEW,
-           absent="$MLP_DATA, data/, or the user's cache", synonyms=("dataset", "mnist", "input", "data_dir")),
-    Option("validation", integer(0), "files and output", "how many training images to hold out for validation", 10_000, "N",
-           synonyms=("holdout", "dev", "validation_fraction", "validation_size")),
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
@@ -214,7 +248,9 @@ OPTIONS = (
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
-    Option("quiet", kinds.FLAG, "files and output", "print the test accuracy only", False, kept=Kept.NOT,
+    Option("per_class", kinds.FLAG, "files and output", "report each class", False, kept=Kept.NOT,
+           synonyms=("classes", "report", "classification_report")),
+    Option("quiet", kinds.FLAG, "files and output", "print the result only, and where the run is", False, kept=Kept.NOT,
            synonyms=("silent", "verbose", "verbosity")),
 )
 # fmt: on
@@ -225,9 +261,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(
         PROG,
         {synonym: option.name for option in OPTIONS for synonym in option.synonyms},
-        description="Train a multilayer perceptron on MNIST and save it. Defaults are in brackets.",
+        description="Train a multilayer perceptron on MNIST, or on data of one's own, and save it. Defaults are in brackets.",
         epilog=EPILOG,
     )
+    parser.add_argument("given_data", nargs="?", default=argparse.SUPPRESS, metavar="DATA", help=argparse.SUPPRESS)
     groups: dict[str, Any] = {}
     for option in OPTIONS:
         if option.group not in groups:
@@ -256,6 +293,24 @@ def check_together(options: Mapping[str, Any]) -> None:
         )
     if options["patience"] is not None and options["validation"] == 0:
         raise ValueError("patience: needs a validation set, but --validation is 0")
+    if options["fold"] is not None and (options["folds"] is None or options["fold"] > options["folds"]):
+        raise ValueError(f"fold: received {options['fold']}, but --folds is {options['folds'] or 'off'}")
+    if options["folds"] is not None and options["test"] is not None:
+        raise ValueError("test: with --folds, each fold is the test set of one run")
+
+
+def suit(options: argparse.Namespace, given: Collection[str], n: int, *, table: bool, classifies: bool) -> None:
+    """Let what wasn't given suit data of n examples: of few, shorter batches and more epochs; of tables, smaller steps."""
+    wanted: dict[str, Any] = {}
+    if options.optimizer in DESCENT and n < _FEW:
+        wanted["batch_size"] = min(128, max(8, 1 << round(math.log2(max(n / 24, 1)))))
+        batch_size = options.batch_size if "batch_size" in given else wanted["batch_size"]
+        wanted["epochs"] = max(options.epochs, math.ceil(_STEPS / math.ceil(n / (batch_size or n))))
+    if options.optimizer == "sgd" and table:
+        wanted["learning_rate"] = 0.02 if classifies else 0.005
+    for name, value in wanted.items():
+        if name not in given:
+            setattr(options, name, value)
 
 
 def arguments_for(receiver: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -42,6 +42,17 @@ def tiny(tmp_path_factory):
     return write_first_images(tmp_path_factory.mktemp("tiny-mnist"), 120, 30)
 
 
+@pytest.fixture(scope="session")
+def parts_of():
+    """A function of the parts that the command makes of a directory of images that aren't all of MNIST."""
+
+    def parts(directory, validation, seed=0):
+        training, test = mlp.data.read_idx_directory(directory)
+        return *training.split(validation, seed), test
+
+    return parts
+
+
 class Runs:
     """Runs of the command on the tiny MNIST."""
 

@@ -233,7 +233,7 @@ def test_how_often_to_save_may_be_given_again(start, runs):
 
 
 @pytest.mark.parametrize("text", [RULES["patience"], f"{OPTIONS} --epochs 8", f"{LBFGS} --hidden none"])
-def test_best_is_the_best_epochs_model(text, start, runs):
+def test_best_is_the_best_epochs_model(text, start, runs, parts_of):
     status, out = start(text)
     assert status == 0
     accuracies = [float(row["validation_accuracy"]) for row in runs.metrics(out)]
@@ -241,7 +241,7 @@ def test_best_is_the_best_epochs_model(text, start, runs):
     net = mlp.load(out / "best.npz")
     assert notes["validation_accuracy"] == max(accuracies)
     assert accuracies[notes["epoch"] - 1] == max(accuracies)
-    _, validation, _ = mlp.load_mnist(runs.data, validation=20)
+    _, validation, _ = parts_of(runs.data, 20)
     assert np.mean(net.predict(validation.X) == validation.y) == max(accuracies)
 
 

@@ -28,14 +28,14 @@ def with_beta1(monkeypatch):
 
 
 @pytest.mark.usefixtures("with_beta1")
-def test_a_new_option_is_one_row(start, runs, capsys):
+def test_a_new_option_is_one_row(start, runs, capsys, parts_of):
     text = "--hidden 8 --batch-size 16 --epochs 2 --optimizer adam"
     assert "--beta1 BETA" in build_parser().format_help()
     assert "β₁ of the mean gradient (0.9 for adam)" in " ".join(build_parser().format_help().split())
 
     status, out = start(f"{text} --beta1 0.5")
     assert status == 0
-    training, validation, _ = mlp.load_mnist(runs.data, validation=20)
+    training, validation, _ = parts_of(runs.data, 20)
     net = mlp.MLP([784, 8, 10], seed=0)
     objective = mlp.Objective(net, training.X, training.y, weight_decay=5e-4)
     mlp.adam(objective, net.theta, schedule="cosine", beta1=0.5, batch_size=16, epochs=2, validation=None)

@@ -196,7 +196,7 @@ def test_other_data(part, interrupted, runs, refused, tmp_path):
     labels[8], labels[9] = labels[9], labels[8]  # the first two labels
     (other / f"{part}-labels-idx1-ubyte").write_bytes(labels)
     refused(interrupted, "--data", other, message=f"was trained on other data than that of {other}")
-    refused(interrupted, "--data", tmp_path / "nowhere", message="MNIST was not found")
+    refused(interrupted, "--data", tmp_path / "nowhere", message="there is no such file or directory")
 
 
 @pytest.mark.parametrize("options", ["--epochs 9", "--out elsewhere", "--nesterov", "--dtype float32", "--seed 0"])
