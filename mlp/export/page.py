@@ -20,6 +20,7 @@ from mlp.blas import Array
 from mlp.checkpoint.files import atomic_write
 from mlp.checks import check_path, shown
 from mlp.data.examples import Examples
+from mlp.export.page_data import NoPage as NoPage
 from mlp.export.page_data import answer_of, encoded, examples_of, input_of
 from mlp.layers import KINDS, Layer
 from mlp.network import MLP, check_network
@@ -42,8 +43,9 @@ def write(path: str | os.PathLike[str], net: MLP, test: Examples | None = None) 
         test: examples, of which the page shows some, right and wrong ones, and how many are right; X as the network takes it.
 
     Raises:
-        TypeError, ValueError: the network has layers or activations of its own, parameters that aren't finite, or is too large
-            for a page; or the examples don't fit it.
+        NoPage: a ValueError; a page can't show the network, for its own layers or activations, parameters that aren't finite,
+            or its size.
+        TypeError, ValueError: the arguments are no network and examples for it.
     """
     check_path("path", path)
     page = render(describe(net, test))
@@ -93,21 +95,21 @@ def _check(net: Any, test: Any) -> None:
     check_network("net", net)
     for number, layer in enumerate(net.layers):
         if KINDS.get(layer.kind) is not type(layer):
-            raise ValueError(
+            raise NoPage(
                 f"net: layers[{number}] is a layer of your own, {type(layer).__name__}, but the page knows only "
                 f"{', '.join(KINDS)}"
             )
         if type(layer.activation) is not type(ACTIVATIONS.get(layer.activation.name)):
-            raise ValueError(
+            raise NoPage(
                 f"net: layers[{number}] has an activation of your own, {layer.activation.name!r}, but the page knows only "
                 f"{', '.join(ACTIVATIONS)}"
             )
     products = sum(layer.multiply_adds for layer in net.layers)
     for what, count, most in (("parameters", net.theta.size, MOST_PARAMETERS), ("products", products, MOST_PRODUCTS)):
         if count > most:
-            raise ValueError(f"net: received a network of {count:,} {what}, but a page takes {most:,} at most")
+            raise NoPage(f"net: received a network of {count:,} {what}, but a page takes {most:,} at most")
     if not np.isfinite(net.theta).all():
-        raise ValueError("net: received parameters that aren't finite, but a page needs finite ones")
+        raise NoPage("net: received parameters that aren't finite, but a page needs finite ones")
     if test is not None and not isinstance(test, Examples):
         raise TypeError(f"test: received {shown(test)}, but it must be Examples or None")
     if test is not None and test.X.shape[1] != net.sizes[0]:

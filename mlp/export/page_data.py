@@ -19,6 +19,10 @@ MOST_FIELDS, MOST_EXAMPLES = 200, 10
 _LEAST_SQUARE = 64
 
 
+class NoPage(ValueError):
+    """A page can't show this network."""
+
+
 def encoded(array: Any, dtype: str) -> str:
     """An array's bytes in base64."""
     return base64.b64encode(np.ascontiguousarray(array).astype(dtype).tobytes()).decode("ascii")
@@ -58,7 +62,7 @@ def _image_shape(net: MLP, test: Examples | None) -> tuple[int, int, int] | None
         return None
     height, width, channels = (*shape, 1)[:3]
     if channels not in (1, 3):
-        raise ValueError(f"net: received a network of images of {channels} channels, but a page takes 1 or 3")
+        raise NoPage(f"net: received a network of images of {channels} channels, but a page takes 1 or 3")
     return height, width, channels
 
 
@@ -103,7 +107,7 @@ def _columns(net: MLP, test: Examples | None) -> list[dict[str, Any]]:
     preparation: Any = getattr(net, "preparation", None)
     count = features if preparation is None else len(preparation.columns)
     if count > MOST_FIELDS:
-        raise ValueError(f"net: received a network of {count:,} inputs that are no image, but a form has {MOST_FIELDS} at most")
+        raise NoPage(f"net: received a network of {count:,} inputs that are no image, but a form has {MOST_FIELDS} at most")
     if preparation is None:
         low, high = np.zeros(features), np.ones(features)
         if test is not None and len(test):

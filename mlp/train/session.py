@@ -71,7 +71,7 @@ def train(options: argparse.Namespace, given: Collection[str], started: float) -
             cli.say(line)
     report.say(options, f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
-        report.draw(run, net, test)
+        report.draw(options, run, net, test)
     if options.quiet:
         cli.say(f"Saved in {run.directory}")
     report.say(options, f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.glob('[!.]*')))}")
@@ -139,7 +139,8 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     if options.resume:
         done = len(state.facts["history"]) if state is not None else 0
         report.say(options, f"Going on with {run.directory} after {report.counted(done, unit)}")
-    with Session(run, net, options, fingerprint) as session:
+    film = mlp.plots.Film(net, run.directory / "features.gif", validation=validated) if options.film else None
+    with Session(run, net, options, fingerprint, film) as session:
         result = MINIMISERS[options.optimizer](
             objective,
             net.theta,
@@ -149,6 +150,8 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
             each_step=session.step_done,
             state=state,
         )
+    if film is not None:
+        film.save()
     plain = plain_answer(training)
     if session.received is not None and result.status == CALLBACK:
         message = f"interrupted by {session.received.name} in {unit} {len(result.history) + 1}"
@@ -181,10 +184,14 @@ class Session:
         net: the network that is trained.
         options: the command's.
         fingerprint: the run's, for each of its states.
+        film: of the features, or None.
     """
 
-    def __init__(self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str):
+    def __init__(
+        self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str, film: mlp.plots.Film | None = None
+    ):
         self.run = run
+        self.film = film
         self.best = net.astype(net.dtype)
         self.options = options
         self.fingerprint = fingerprint
@@ -216,6 +223,8 @@ class Session:
         history = intermediate_result.history
         record, done = history[-1], len(history)
         self.run.append(record)
+        if self.film is not None:
+            self.film(intermediate_result)
         if intermediate_result.improved:
             self.best.theta = intermediate_result.x
             self.run.save_model(self.best, {"epoch": done, **record}, "best.npz")
@@ -226,6 +235,8 @@ class Session:
 
     def step_done(self, snapshot: Callable[[], mlp.State]) -> None:
         """After a step: stop if that was asked for, with the state saved; save it if --save-minutes are over."""
+        if self.film is not None:
+            self.film.each_step(snapshot)
         minutes = self.options.save_minutes
         if self.received is not None:
             self._save_state(snapshot())

@@ -246,6 +246,7 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
         "metrics.csv",
         "mistakes.png",
         "model.npz",
+        "network.html",
         "state.npz",
     ]
 
