@@ -39,7 +39,7 @@ class Film:
 
     Args:
         net: the network that is about to learn.
-        file: where the film goes, a .gif, or an .mp4 where ffmpeg is installed.
+        file: where the film goes, a .gif, or an .mp4 where ffmpeg is installed. None: `save` is told.
         validation: an Objective whose accuracy is told beside the features, of each frame; or None.
         count: how many features to show, the first ones.
         shape: of a feature's image, as in `mlp.plots.features`.
@@ -52,9 +52,11 @@ class Film:
     >>> film.save()                                                                                      # doctest: +SKIP
     """
 
-    def __init__(self, net: Any, file: Any, *, validation: Any = None, count: int = 100, shape: tuple[int, ...] | None = None):
+    def __init__(
+        self, net: Any, file: Any = None, *, validation: Any = None, count: int = 100, shape: tuple[int, ...] | None = None
+    ):
         self.net = check_network("net", net)
-        self.file = _check_file(file)
+        self.file = None if file is None else _check_file(file)
         if validation is not None and not hasattr(validation, "evaluate"):
             raise TypeError(f"validation: received {shown(validation)}, but it must have evaluate(theta), as an Objective has")
         self.validation = validation
@@ -94,22 +96,23 @@ class Film:
         done = self.steps or self.epochs
         self.next = max(done + 1, int(done * _PACE))
 
-    def save(self) -> None:
-        """Write the film, whole or not at all, with the network as it is now for its last frame."""
+    def save(self, file: Any = None) -> None:
+        """Write the film, whole or not at all, with the network as it is now for its last frame; `file` as of `Film`."""
         from matplotlib.animation import writers
 
+        path = _check_file(file) if file is not None or self.file is None else self.file
         if self.frames[-1][:2] != (self.steps, self.epochs):
             self._take(self.net.theta)
         limit = float(np.percentile(np.abs(self.frames[-1][3]), 99.5)) or 1.0
-        writer = writers[_WRITERS[self.file.suffix.lower()]](fps=_FRAMES_A_SECOND)
+        writer = writers[_WRITERS[path.suffix.lower()]](fps=_FRAMES_A_SECOND)
         figure, show = self._screen(limit)
-        part = self.file.with_name(f".{self.file.stem}.{os.getpid()}.part{self.file.suffix}")
+        part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         try:
             with writer.saving(figure, str(part), figure.dpi):
                 for frame in [*self.frames, *[self.frames[-1]] * (_FRAMES_A_SECOND * _LAST_SECONDS)]:
                     show(frame)
                     writer.grab_frame()
-            with atomic_write(self.file) as stream:
+            with atomic_write(path) as stream:
                 stream.write(part.read_bytes())
         finally:
             part.unlink(missing_ok=True)

@@ -132,6 +132,7 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     validated = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
     if options.patience is not None and validated is None:
         raise ValueError("patience: needs a validation set, but there are too few examples for one: give --validation")
+    film = mlp.plots.Film(net, validation=validated) if options.film else None
     run, state, fingerprint = _open_run(options, parts)
     for line in report.describe(options, net, objective, parts):
         report.say(options, line)
@@ -139,7 +140,6 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     if options.resume:
         done = len(state.facts["history"]) if state is not None else 0
         report.say(options, f"Going on with {run.directory} after {report.counted(done, unit)}")
-    film = mlp.plots.Film(net, run.directory / "features.gif", validation=validated) if options.film else None
     with Session(run, net, options, fingerprint, film) as session:
         result = MINIMISERS[options.optimizer](
             objective,
@@ -151,7 +151,7 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
             state=state,
         )
     if film is not None:
-        film.save()
+        film.save(run.directory / "features.gif")
     plain = plain_answer(training)
     if session.received is not None and result.status == CALLBACK:
         message = f"interrupted by {session.received.name} in {unit} {len(result.history) + 1}"

@@ -273,6 +273,56 @@ def test_table_is_a_form(ask, tmp_path):
     assert found[5:] == ["Some field holds no number.", [["1", "3"], ["-5", "5"]]]
 
 
+@pytest.fixture
+def table(tmp_path):
+    """A function (target) that gives prepared examples of a table of 30 rows, and the raw columns."""
+    rng = np.random.default_rng(6)
+    columns = {
+        "size": np.round(rng.uniform(10, 90, 30), 2),
+        "colour": rng.choice(["red", "green", "blue"], 30),
+        "weight": np.round(rng.uniform(-1, 1, 30), 3),
+        "kind": rng.choice(["small one", "large one"], 30),
+    }
+    rows = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+
+    def read(target):
+        (data,) = mlp.prepare(mlp.read_table(tmp_path / "table.csv", target=target), scaling="standard")
+        net = mlp.MLP([data.X.shape[1], 7, 2 if target == "kind" else 1], hidden="tanh", dtype="float64", seed=7,
+                      output="softmax" if target == "kind" else "identity")  # fmt: skip
+        net.preparation = data.preparation
+        return net, data, {name: values for name, values in columns.items() if name != target}
+
+    return read
+
+
+FILL_IN = """
+return given.rows.map((row) => {
+  row.forEach((value, i) => {
+    const field = form.fields[i];
+    field.value = form.columns[i].values ? form.columns[i].values.indexOf(value) : value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  return [byId("verdict").textContent, [...latest.a[latest.a.length - 1]]];
+});"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("target", ["kind", "weight"])
+def test_form_prepares_what_is_filled_in_as_the_network_does(ask, table, target, tmp_path):
+    net, data, columns = table(target)
+    page.write(tmp_path / "network.html", net, data)
+    rows = [[value.item() for value in row] for row in zip(*columns.values(), strict=True)]
+    found = ask(tmp_path / "network.html", FILL_IN, {"rows": rows})
+    np.testing.assert_allclose([outputs for _, outputs in found], net.forward(data.X), atol=1e-5)
+    predicted = net.predict(columns)
+    if target == "kind":
+        assert all(words.startswith(str(name)) for (words, _), name in zip(found, predicted, strict=True))
+    else:
+        told = [float(words.removeprefix("weight: ").replace("−", "-")) for words, _ in found]
+        np.testing.assert_allclose(told, predicted, rtol=0.006)  # in three digits
+
+
 @needs_chromium
 def test_image_scaled_otherwise_and_reproduced(ask, tmp_path):
     net = mlp.MLP([(8, 8), 64], output="identity", dtype="float64", seed=0)  # what comes out is what went in

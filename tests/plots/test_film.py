@@ -40,7 +40,7 @@ def test_frames_are_taken_ever_further_apart_and_at_both_ends(learning, tmp_path
 
 
 def test_film_shows_each_frame_and_holds_the_last(learning, tmp_path):
-    net, objective = learning()
+    net, _ = learning()
     film = Film(net, tmp_path / "film.gif", count=2)
     for value in (-1.0, 0.0, 1.0):  # all weights black, grey, white; white is the last frame's
         net.layers[0].W[...] = value
