@@ -1,5 +1,5 @@
-"""Networks for other programs: ONNX, safetensors, C. Read `formats` (what may be written, and how it is checked), then one of
-`onnx`, `safetensors`, `c`.
+"""Networks for other programs and people: ONNX, safetensors, C, a page. Read `formats` (what may be written, and how it is
+checked), then one of `onnx`, `safetensors`, `c`, `page`.
 
 `python -m mlp.export RUN-OR-MODEL FILE` is the command; in Python, `mlp.save` writes them by the file's ending.
 """

@@ -48,6 +48,7 @@ FORMATS = {
     ".onnx": Format("mlp.export.onnx", extra="onnx", committees=True),
     ".safetensors": Format("mlp.export.safetensors", extra="safetensors", readable=True),
     ".h": Format("mlp.export.c"),
+    ".html": Format("mlp.export.page"),
 }
 
 

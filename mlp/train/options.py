@@ -252,6 +252,8 @@ OPTIONS = (
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
+    Option("film", kinds.FLAG, "files and output", "make a film of the first layer's features as they form, features.gif",
+           False, kept=Kept.NOT, synonyms=("movie", "video", "animation", "gif")),
     Option("per_class", kinds.FLAG, "files and output", "report each class", False, kept=Kept.NOT,
            synonyms=("classes", "report", "classification_report")),
     Option("quiet", kinds.FLAG, "files and output", "print the result only, and where the run is", False, kept=Kept.NOT,

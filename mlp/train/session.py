@@ -71,7 +71,7 @@ def train(options: argparse.Namespace, given: Collection[str], started: float) -
             cli.say(line)
     report.say(options, f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
-        report.draw(run, net, test)
+        report.draw(options, run, net, test)
     if options.quiet:
         cli.say(f"Saved in {run.directory}")
     report.say(options, f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.glob('[!.]*')))}")
@@ -132,6 +132,7 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     validated = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
     if options.patience is not None and validated is None:
         raise ValueError("patience: needs a validation set, but there are too few examples for one: give --validation")
+    film = mlp.plots.Film(net, validation=validated) if options.film else None
     run, state, fingerprint = _open_run(options, parts)
     for line in report.describe(options, net, objective, parts):
         report.say(options, line)
@@ -142,7 +143,7 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
         before = lengthen(run.directory, options.epochs)
         for line in report.describe_lengthening(options, before, done):
             report.say(options, line)
-    with Session(run, net, options, fingerprint) as session:
+    with Session(run, net, options, fingerprint, film) as session:
         result = MINIMISERS[options.optimizer](
             objective,
             net.theta,
@@ -152,6 +153,8 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
             each_step=session.step_done,
             state=state,
         )
+    if film is not None:
+        film.save(run.directory / "features.gif")
     plain = plain_answer(training)
     if session.received is not None and result.status == CALLBACK:
         message = f"interrupted by {session.received.name} in {unit} {len(result.history) + 1}"
@@ -184,10 +187,14 @@ class Session:
         net: the network that is trained.
         options: the command's.
         fingerprint: the run's, for each of its states.
+        film: of the features, or None.
     """
 
-    def __init__(self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str):
+    def __init__(
+        self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str, film: mlp.plots.Film | None = None
+    ):
         self.run = run
+        self.film = film
         self.best = net.astype(net.dtype)
         self.options = options
         self.fingerprint = fingerprint
@@ -219,6 +226,8 @@ class Session:
         history = intermediate_result.history
         record, done = history[-1], len(history)
         self.run.append(record)
+        if self.film is not None:
+            self.film(intermediate_result)
         if intermediate_result.improved:
             self.best.theta = intermediate_result.x
             self.run.save_model(self.best, {"epoch": done, **record}, "best.npz")
@@ -229,6 +238,8 @@ class Session:
 
     def step_done(self, snapshot: Callable[[], mlp.State]) -> None:
         """After a step: stop if that was asked for, with the state saved; save it if --save-minutes are over."""
+        if self.film is not None:
+            self.film.each_step(snapshot)
         minutes = self.options.save_minutes
         if self.received is not None:
             self._save_state(snapshot())
