@@ -29,7 +29,7 @@ def connect(address: str) -> Iterator[distributed.Client]:
         OSError: no scheduler answers there.
     """
     if address == "local":
-        settings = {"n_workers": count_cores(), "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        settings = {"n_workers": count_cores(), "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
         with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
             yield client
         return

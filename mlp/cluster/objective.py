@@ -273,8 +273,8 @@ class SummedObjective:
             except distributed.KilledWorker as last:
                 raise RuntimeError(f"parts[{number}] ({part}): a worker died each time it worked on this part") from last
         raise RuntimeError(
-            "cluster: workers died again and again, though none over a part by itself: they may lack the memory for the parts of "
-            "all their threads"
+            "cluster: workers died again and again, though not over any one part by itself: they may lack the memory for "
+            "what all their threads work on at once"
         ) from error
 
 

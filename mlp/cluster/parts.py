@@ -207,8 +207,8 @@ def cut(X: Any, y: Any = None, weights: Any = None, *, pieces: int = 16) -> list
             raise ValueError(f"{name}: received shape {array.shape}, but it must have a row for each of the {n:,} of X")
     parts = []
     for low, high in pairwise(_bounds(n, pieces)):
-        rows = (None if array is None else array[low:high] for array in arrays.values())
-        parts.append(Arrays(*rows, name=f"arrays, rows {low:,} to {high - 1:,}"))
+        rows = [None if array is None else array[low:high] for array in arrays.values()]
+        parts.append(Arrays(rows[0], rows[1], rows[2], f"arrays, rows {low:,} to {high - 1:,}"))
     return parts
 
 

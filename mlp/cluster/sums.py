@@ -34,7 +34,7 @@ def merge(given: Iterable[Mapping[tuple[int, int], Value]]) -> Nodes:
 
 
 def total(nodes: Mapping[tuple[int, int], Value]) -> Value:
-    """The sum of all nodes, from the smallest up: what is left of a number of parts that is no power of 2 is one of each level."""
+    """The sum of all nodes, from the smallest up: where the number of parts is no power of 2, several are left."""
     values = [nodes[place] for place in sorted(nodes)]
     numbers, vector = values[0]
     for more_numbers, more_vector in values[1:]:

@@ -66,7 +66,7 @@ class LocalPart:
     def __sizeof__(self) -> int:
         """So that Dask knows what it keeps and moves."""
         arrays = (self.objective[name] for name in ("X", "Y", "weights"))
-        return object.__sizeof__(self) + sum(array.nbytes for array in arrays if array is not None)
+        return object.__sizeof__(self) + sum(int(array.nbytes) for array in arrays if array is not None)
 
     def objective_of(self, net: MLP) -> Objective:
         """The objective, with a workspace of its own."""
