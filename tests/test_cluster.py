@@ -284,7 +284,7 @@ def test_a_worker_killed_while_it_works_costs_no_result(client, alone):
 def test_a_part_that_kills_its_workers_is_named(alone):
     X, y = examples(24)
     mortal = alone(2, **{"distributed.scheduler.allowed-failures": 0})
-    parts = [*cut(X, y, pieces=3), Deadly(name="the deadly one"), *cut(X, y, pieces=2)]
+    parts = [*cut(X, y, pieces=3), Deadly(None, name="the deadly one"), *cut(X, y, pieces=2)]
     with pytest.raises(RuntimeError, match=r"parts\[3\] \(the deadly one\): a worker died each time"):
         SummedObjective(mortal, network(), parts)
 

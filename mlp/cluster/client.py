@@ -5,7 +5,7 @@ import concurrent.futures
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,10 +72,15 @@ def wait_for_workers(client: distributed.Client, limit: float | None) -> dict[st
     return threads
 
 
-def wait_for(client: distributed.Client, future: Any, limit: float | None) -> Any:
-    """A future's result, as long as there are workers.
+class AllReplaced(Exception):
+    """All workers that there were are gone, and others have come: tasks that preferred the former may wait for ever."""
+
+
+def wait_for(client: distributed.Client, future: Any, limit: float | None, workers: Collection[str]) -> Any:
+    """The result of a future, or of a list of them, as long as there are workers.
 
     Raises:
+        AllReplaced: none of those workers, to which the tasks were given, is left.
         RuntimeError: there are none for `limit` seconds (None: it waits for ever), or the scheduler is gone.
     """
     watch = _Watch(client, limit)
@@ -85,7 +90,9 @@ def wait_for(client: distributed.Client, future: Any, limit: float | None) -> An
                 distributed.wait(future, timeout=LOOK)
                 break
             except TimeoutError:  # of this wait; a task's own is raised by gather
-                watch.look()
+                threads = watch.look()
+                if threads and not any(worker in threads for worker in workers):
+                    raise AllReplaced from None  # Dask gives a task that has met no worker only to those it prefers
         return client.gather(future)
     except _CANCELLED as error:
         raise RuntimeError(f"cluster: the scheduler at {address_of(client)} is gone, or has forgotten the tasks") from error

@@ -6,11 +6,14 @@ An evaluation is one graph of tasks (`_submit`): θ, a block of parts for each t
 the tasks, moves θ and sums, and repeats what a dead worker had done; the client adds the penalty.
 """
 
+import contextlib
+import functools
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+import dask
 import distributed
 import numpy as np
 
@@ -18,7 +21,7 @@ from mlp import costs
 from mlp.blas import Array, axpy, scale
 from mlp.checks import check_number, check_parameters, shown
 from mlp.cluster import work
-from mlp.cluster.client import check_client, check_versions, placed, wait_for, wait_for_workers
+from mlp.cluster.client import AllReplaced, check_client, check_versions, placed, wait_for, wait_for_workers
 from mlp.cluster.parts import DaskRows, check_parts
 from mlp.cluster.placement import place, share_among_threads
 from mlp.network import MLP, check_network
@@ -191,15 +194,30 @@ class SummedObjective:
 
     def _sum(self, method: str, *vectors: Array) -> Any:
         """What a method comes to over all parts: a few numbers, and a vector."""
-        self._place()
+        everything = range(len(self._parts))
         try:
-            return wait_for(self.client, self._submit(method, vectors, range(len(self._parts))), self.wait)
+            return self._attempt(everything, lambda: self._submit(method, vectors, everything))
         except distributed.KilledWorker as error:
-            self._name_killer(method, vectors, error)
+            self._name_killer(lambda number: self._submit(method, vectors, [number]), error)
 
-    def _place(self) -> None:
-        """See which workers there are, give each its parts, and let parts be read that no worker has."""
+    def _attempt(self, numbers: Sequence[int], submit: Callable[[], Any]) -> Any:
+        """The result of what `submit` sends, once the parts of these numbers are with workers or on their way there.
+
+        Dask repeats what dies with a worker on another one, and gives up with KilledWorker after some deaths; where no worker
+        was left, it is repeated here, as many times.
+        """
+        allowed = dask.config.get("distributed.scheduler.allowed-failures")
+        for _ in range(allowed + 1):
+            self._place(numbers)
+            with contextlib.suppress(AllReplaced):
+                return wait_for(self.client, submit(), self.wait, self._threads)
+        raise distributed.KilledWorker(f"parts {list(numbers)}", None, allowed)
+
+    def _place(self, numbers: Sequence[int]) -> None:
+        """See which workers there are, give each its parts, and let those of these numbers be read that no worker has."""
         threads = wait_for_workers(self.client, self.wait)
+        if not threads.keys() & self._threads.keys():  # whatever had been read is lost, or waits for a worker that is gone
+            self._read = [None] * len(self._parts)
         if threads != self._threads:
             check_versions(self.client, threads.keys() - self._checked)
             self._checked = set(threads)
@@ -208,7 +226,7 @@ class SummedObjective:
             keys = [None if one is None else one.key for one in self._read]
             self._homes = place([holders.get(key, ()) for key in keys], threads)
             self._threads = threads
-        for number in range(len(self._parts)):
+        for number in numbers:
             self._submit_part(number)
 
     def _submit_part(self, number: int) -> None:
@@ -224,12 +242,15 @@ class SummedObjective:
 
     def _describe(self) -> list[work.Description]:
         """Let all parts be read, and ask what is to be known of them."""
-        self._place()
-        asked = [self.client.submit(work.describe, part, self._net, pure=False) for part in self._read]
+
+        def ask(number: int) -> Any:
+            return self.client.submit(work.describe, self._read[number], self._net, pure=False)
+
+        everything = range(len(self._parts))
         try:
-            found: list[work.Description] = wait_for(self.client, asked, self.wait)
+            found: list[work.Description] = self._attempt(everything, lambda: [ask(number) for number in everything])
         except distributed.KilledWorker as error:
-            self._name_killer("describe", (), error)
+            self._name_killer(ask, error)
         return found
 
     def _submit(self, method: str, vectors: Sequence[Array], numbers: Sequence[int]) -> Any:
@@ -261,15 +282,11 @@ class SummedObjective:
         with placed(homes):
             return self.client.get(graph, root, sync=False)
 
-    def _name_killer(self, method: str, vectors: Sequence[Array], error: Exception) -> NoReturn:
+    def _name_killer(self, submit: Callable[[int], Any], error: Exception) -> NoReturn:
         """Say which part it is whose work ends with the worker's death, by working on one part at a time."""
         for number, part in enumerate(self._parts):
             try:
-                self._submit_part(number)
-                if method == "describe":
-                    wait_for(self.client, self._read[number], self.wait)
-                else:
-                    wait_for(self.client, self._submit(method, vectors, [number]), self.wait)
+                self._attempt([number], functools.partial(submit, number))
             except distributed.KilledWorker as last:
                 raise RuntimeError(f"parts[{number}] ({part}): a worker died each time it worked on this part") from last
         raise RuntimeError(
