@@ -11,6 +11,7 @@ try:
 except ImportError as error:
     raise ImportError("mlp.cluster needs dask.distributed: pip install 'layerwise-mlp[cluster]'") from error
 
+from mlp.cluster.client import ClusterError as ClusterError
 from mlp.cluster.client import connect as connect
 from mlp.cluster.objective import SummedObjective as SummedObjective
 from mlp.cluster.parts import Arrays as Arrays

@@ -64,12 +64,16 @@ def wait_for_workers(client: distributed.Client, limit: float | None) -> dict[st
     """The threads of each worker, of which there is at least one.
 
     Raises:
-        RuntimeError: there is none for `limit` seconds (None: it waits for ever).
+        ClusterError: there is none for `limit` seconds (None: it waits for ever).
     """
     watch = _Watch(client, limit)
     while not (threads := watch.look()):
         time.sleep(min(LOOK, 0.1))
     return threads
+
+
+class ClusterError(OSError):
+    """What only a cluster can fail at: no workers, other versions on them, a part that they all die of."""
 
 
 class AllReplaced(Exception):
@@ -81,7 +85,7 @@ def wait_for(client: distributed.Client, future: Any, limit: float | None, worke
 
     Raises:
         AllReplaced: none of those workers, to which the tasks were given, is left.
-        RuntimeError: there are none for `limit` seconds (None: it waits for ever), or the scheduler is gone.
+        ClusterError: there are none for `limit` seconds (None: it waits for ever), or the scheduler is gone.
     """
     watch = _Watch(client, limit)
     try:
@@ -95,7 +99,7 @@ def wait_for(client: distributed.Client, future: Any, limit: float | None, worke
                     raise AllReplaced from None  # Dask gives a task that has met no worker only to those it prefers
         return client.gather(future)
     except _CANCELLED as error:
-        raise RuntimeError(f"cluster: the scheduler at {address_of(client)} is gone, or has forgotten the tasks") from error
+        raise ClusterError(f"cluster: the scheduler at {address_of(client)} is gone, or has forgotten the tasks") from error
 
 
 class _Watch:
@@ -111,7 +115,7 @@ class _Watch:
         try:
             threads = {address: int(count) for address, count in self.client.nthreads().items()}
         except OSError as error:
-            raise RuntimeError(f"cluster: the scheduler at {address_of(self.client)} is gone: {error}") from error
+            raise ClusterError(f"cluster: the scheduler at {address_of(self.client)} is gone: {error}") from error
         if threads:
             self.none_since = None
             return threads
@@ -120,7 +124,7 @@ class _Watch:
         lacking = now - self.none_since
         where = f"cluster: {address_of(self.client)} has no workers left"
         if self.limit is not None and lacking >= self.limit:
-            raise RuntimeError(f"{where}: stopped after waiting {self.limit:g} s for one")
+            raise ClusterError(f"{where}: stopped after waiting {self.limit:g} s for one")
         if lacking >= PATIENCE and not self.told:
             until = "until one comes" if self.limit is None else f"{self.limit:g} s for one"
             warnings.warn(f"{where}: waiting {until}", RuntimeWarning, stacklevel=2)
@@ -129,17 +133,17 @@ class _Watch:
 
 
 def check_versions(client: distributed.Client, workers: Iterable[str]) -> None:
-    """Raise RuntimeError unless these workers run the client's versions of mlp, numpy, scipy and Python."""
+    """Raise ClusterError unless these workers run the client's versions of mlp, numpy, scipy and Python."""
     expected = work.find_versions()
     found = client.run(work.find_versions, workers=list(workers), on_error="return")
     for address, versions in found.items():
         if isinstance(versions, OSError):
             continue  # it died meanwhile
         if isinstance(versions, Exception):
-            raise RuntimeError(f"cluster: worker {address} can't say its version of mlp: {versions!r}") from versions
+            raise ClusterError(f"cluster: worker {address} can't say its version of mlp: {versions!r}") from versions
         difference = work.describe_difference(versions, expected)
         if difference:
-            raise RuntimeError(f"cluster: worker {address} has {difference}")
+            raise ClusterError(f"cluster: worker {address} has {difference}")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from mlp import costs
 from mlp.blas import Array, axpy, scale
 from mlp.checks import check_number, check_parameters, shown
 from mlp.cluster import work
-from mlp.cluster.client import AllReplaced, check_client, check_versions, placed, wait_for, wait_for_workers
+from mlp.cluster.client import AllReplaced, ClusterError, check_client, check_versions, placed, wait_for, wait_for_workers
 from mlp.cluster.parts import DaskRows, check_parts
 from mlp.cluster.placement import place, share_among_threads
 from mlp.network import MLP, check_network
@@ -58,7 +58,7 @@ class SummedObjective:
 
     Raises:
         OSError, ValueError: a part can't be read, or doesn't fit the network; the message begins with its name.
-        RuntimeError: a worker has another version of mlp, numpy, scipy or Python; no worker came in time; or workers died
+        ClusterError: a worker has another version of mlp, numpy, scipy or Python; no worker came in time; or workers died
             again and again over one part. Evaluations raise these too.
 
     >>> parts = Idx("/data/train-images", "/data/train-labels").cut(60_000, pieces=16)      # doctest: +SKIP
@@ -288,8 +288,8 @@ class SummedObjective:
             try:
                 self._attempt([number], functools.partial(submit, number))
             except distributed.KilledWorker as last:
-                raise RuntimeError(f"parts[{number}] ({part}): a worker died each time it worked on this part") from last
-        raise RuntimeError(
+                raise ClusterError(f"parts[{number}] ({part}): a worker died each time it worked on this part") from last
+        raise ClusterError(
             "cluster: workers died again and again, though not over any one part by itself: they may lack the memory for "
             "what all their threads work on at once"
         ) from error

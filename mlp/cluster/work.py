@@ -43,7 +43,7 @@ def _prepare_process(expected: tuple[tuple[str, str], ...]) -> None:
     """
     difference = describe_difference(find_versions(), dict(expected))
     if difference:
-        raise RuntimeError(f"cluster: a worker has {difference}")
+        raise OSError(f"cluster: a worker has {difference}")
     threadpoolctl.threadpool_limits(limits=1, user_api="blas")
 
 
