@@ -8,7 +8,8 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -89,10 +90,31 @@ def _load_data(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples,
 
 def _fit(options: argparse.Namespace) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
-    data = training, validation, test = _load_data(options)
+    data = training, *_ = _load_data(options)
     sizes = [training.X.shape[1], *options.hidden, CLASSES]
     net = mlp.MLP(sizes, **arguments_for("network", options))
-    objective = mlp.Objective(net, training.X, training.y, **arguments_for("objective", options))
+    with _objective_over(training, net, options) as objective:
+        return _minimise(objective, net, data, options)
+
+
+@contextmanager
+def _objective_over(training: mlp.Examples, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
+    """The objective over the training set, in this process or on the cluster that the options name."""
+    settings = arguments_for("objective", options)
+    if options.cluster is None:
+        yield mlp.Objective(net, training.X, training.y, **settings)
+        return
+    try:
+        from mlp import cluster
+    except ImportError as error:
+        raise ValueError(f"cluster: {error}") from error
+    with cluster.connect(options.cluster) as client:
+        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y), **settings)
+
+
+def _minimise(objective: Any, net: mlp.MLP, data: Sequence[mlp.Examples], options: argparse.Namespace) -> _Ended:
+    """Minimise it, as a run that can be stopped and resumed."""
+    _, validation, test = data
     validated = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
     run, state, fingerprint = _open_run(options, data)
     for line in report.describe(options, net, objective, data):
