@@ -240,6 +240,10 @@ OPTIONS = (
     Option("average", integer(0), "minimiser",
            "end with the mean of the parameters over the steps of the last N epochs; 0: with the last parameters", _descent(0),
            "N", to=DESCENT, synonyms=("swa", "averaging", "polyak")),
+    Option("cluster", text(), "minimiser",
+           "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
+           "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
+           synonyms=("dask", "scheduler", "distributed")),
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
@@ -297,6 +301,11 @@ def check_together(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"dropout: received {len(dropout)} rates, but the network has {layers} layers, and each one's input has a rate"
         )
+    if options["cluster"] is not None:
+        if options["optimizer"] in DESCENT and options["batch_size"] is not None:
+            raise ValueError("cluster: sums over all examples: it needs --optimizer lbfgs or --batch-size full")
+        if options["distort"] or options["dropout"]:
+            raise ValueError("cluster: received one, but --distort and --dropout draw noise, which isn't allowed on a cluster")
     if options["patience"] is not None and options["validation"] == 0:
         raise ValueError("patience: needs a validation set, but --validation is 0")
     if options["fold"] is not None and (options["folds"] is None or options["fold"] > options["folds"]):

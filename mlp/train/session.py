@@ -9,7 +9,8 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -125,10 +126,30 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
 def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
     parts = load_parts(options, given)
-    training, validation, test = parts.all
     net = _make_network(options, parts)
-    weights = parts.weights(options.class_weight)
-    objective = mlp.Objective(net, training.X, training.y, **weights, **arguments_for("objective", options))
+    with _objective_over(parts, net, options) as objective:
+        return _minimise(objective, net, parts, options)
+
+
+@contextmanager
+def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
+    """The objective over the training set, in this process or on the cluster that the options name."""
+    training = parts.training
+    settings = {**arguments_for("objective", options), **parts.weights(options.class_weight)}
+    if options.cluster is None:
+        yield mlp.Objective(net, training.X, training.y, **settings)
+        return
+    try:
+        from mlp import cluster
+    except ImportError as error:
+        raise ValueError(f"cluster: {error}") from error
+    with cluster.connect(options.cluster) as client:
+        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y), **settings)
+
+
+def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Namespace) -> _Ended:
+    """Minimise it, as a run that can be stopped and resumed."""
+    training, validation, test = parts.all
     validated = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
     if options.patience is not None and validated is None:
         raise ValueError("patience: needs a validation set, but there are too few examples for one: give --validation")
