@@ -23,6 +23,9 @@ _CHUNK, _SAMPLE, _PIECE = 20_000, 1000, 1 << 22
 #: How many bytes pyarrow takes at a time, several times over.
 _BLOCK = 1 << 20
 
+#: Characters that no text has: all of ASCII's that control something, but for tabs and ends of lines.
+_CONTROL = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+
 _DELIMITERS = ",\t;|"
 
 _INFINITE = ("inf", "infinity")
@@ -99,8 +102,8 @@ class Delimited:
         lines, quoted = 1, False
         with self._open() as stream:
             while piece := stream.read(_PIECE):
-                if b"\0" in piece:
-                    raise ValueError(f"{self.name}: not a table: it holds NUL bytes (text must be saved as UTF-8)")
+                if len(piece.translate(None, _CONTROL)) < len(piece):
+                    raise ValueError(f"{self.name}: not a table: it holds control characters (text must be saved as UTF-8)")
                 lines += piece.count(b"\n") + piece.count(b"\r")
                 quoted = quoted or b'"' in piece
         return lines, quoted

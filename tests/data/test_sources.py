@@ -148,7 +148,8 @@ def test_columns_are_chosen_by_name_or_number_and_those_without_a_name_are_left_
         ("a,b\n", ("data.csv: holds the columns' names, a, b, but no records",)),
         ("a,a\n1,2\n", ("two columns are called 'a'",)),
         ("a,b\n1,x\n2,x\n", ("target 'b': received x in every row",)),
-        ("a,b\n1,2\0\n", ("data.csv: not a table: it holds NUL bytes",)),
+        ("a,b\n1,2\0\n", ("data.csv: not a table: it holds control characters",)),
+        ("a,b\n1,2\n\x1c3,4\n", ("data.csv: not a table: it holds control characters",)),
         ("b\n1\n2\n", ("data.csv: there must be columns to predict 'b' from",)),
     ],
 )
