@@ -81,8 +81,15 @@ def _names(what: str | None, source: Path, net: mlp.MLP, images: bool) -> list[s
     """The figures to draw, each once: those asked for, or all that there are of such a run or model, on images or not."""
     if what is None:
         digits = net.sizes[-1] == 10  # it may tell them apart
+        tabular = net.preparation is not None and net.preparation.image_shape is None
         possible = {"model": True, "metrics": (source / METRICS).is_file(), "data": images}
-        return [name for name in _NEEDS if possible[_NEEDS[name]] and (digits or name not in ("confusion", "mistakes"))]
+        return [
+            name
+            for name in _NEEDS
+            if possible[_NEEDS[name]]
+            and (digits or name not in ("confusion", "mistakes"))
+            and not (tabular and name == "features")
+        ]
     names = [check_name("--what", name.strip(), _NEEDS) for name in what.split(",")]
     if not source.is_dir() and "curves" in names:
         raise ValueError(f"--what: received 'curves', but {source} is a model; only a run's directory has a {METRICS}")
