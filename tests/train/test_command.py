@@ -142,7 +142,7 @@ def test_every_option_runs(command, text, capsys):
         ("--momentum 1", "argument --momentum: received 1.0 (float), but it must be a finite number at least 0 and below 1"),
         ("--epochs 1.5", "argument --epochs: received '1.5' (str), but it must be an integer of at least 0"),
         ("--batch-size 0", "argument --batch-size: received 0 (int), but it must be an integer of at least 1"),
-        ("--hidden 30,x", "argument --hidden: received 'x' (str), but it must be an integer of at least 1"),
+        ("--hidden 30,x", "argument --hidden: received 'x' (str), but it must be one of conv, pool"),
         ("--activation relo", "argument --activation: received 'relo' (str), but it must be one of identity, relu, "),
         ("--init glorot", "argument --init: received 'glorot' (str)"),
         ("--schedule cosin", "argument --schedule: received 'cosin' (str), but it must be one of constant, step, "),
