@@ -135,16 +135,16 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
 def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
     """The objective over the training set, in this process or on the cluster that the options name."""
     training = parts.training
-    settings = {**arguments_for("objective", options), **parts.weights(options.class_weight)}
+    settings, weights = arguments_for("objective", options), parts.weights(options.class_weight)
     if options.cluster is None:
-        yield mlp.Objective(net, training.X, training.y, **settings)
+        yield mlp.Objective(net, training.X, training.y, **weights, **settings)
         return
     try:
         from mlp import cluster
     except ImportError as error:
         raise ValueError(f"cluster: {error}") from error
     with cluster.connect(options.cluster) as client:
-        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y), **settings)
+        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y, **weights), **settings)
 
 
 def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Namespace) -> _Ended:
