@@ -201,7 +201,7 @@ OPTIONS = (
     Option("cluster", text(), "minimiser",
            "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
            "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
-           synonyms=("dask", "scheduler", "distributed")),
+           synonyms=("dask", "distributed")),
     Option("data", text(), "files and output", "where the MNIST files are", None, "DIR", kept=Kept.ANEW,
            absent="$MLP_DATA, data/, or the user's cache", synonyms=("dataset", "mnist", "input", "data_dir")),
     Option("validation", integer(0), "files and output", "how many training images to hold out for validation", 10_000, "N",
