@@ -51,7 +51,7 @@ def test_a_grid_ends_in_a_table_and_a_figure_and_is_not_run_again(data, tmp_path
 
 def test_an_interrupted_sweep_goes_on(data, tmp_path):
     out = tmp_path / "sweep"
-    command = [sys.executable, "-m", "mlp.sweep", *words(data, out, *GRID[:4], epochs=1500)]
+    command = [sys.executable, "-m", "mlp.sweep", *words(data, out, *GRID[:4], epochs=200)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while len(list(out.glob("*/state.npz"))) < 2 and time.monotonic() < deadline:
@@ -61,10 +61,10 @@ def test_an_interrupted_sweep_goes_on(data, tmp_path):
     assert process.returncode == 130, said
     assert not (out / "sweep.csv").exists()
     begun = {path.name for path in out.iterdir()}
-    assert sweep.main(words(data, out, *GRID[:4], epochs=1500)) == 0
+    assert sweep.main(words(data, out, *GRID[:4], epochs=200)) == 0
     assert {path.name for path in out.iterdir()} == begun | {"sweep.csv", "sweep.png"}
     for metrics in out.glob("*/metrics.csv"):
-        assert len(metrics.read_text().splitlines()) == 1501
+        assert len(metrics.read_text().splitlines()) == 201
 
 
 def test_what_is_drawn_is_within_its_range_and_drawn_again():

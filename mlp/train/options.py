@@ -243,7 +243,7 @@ OPTIONS = (
     Option("cluster", text(), "minimiser",
            "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
            "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
-           synonyms=("dask", "scheduler", "distributed")),
+           synonyms=("dask", "distributed")),
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
