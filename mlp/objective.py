@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from mlp import costs
+from mlp import costs, curvature
 from mlp.backprop import Buffers, add_gradients, backward_pass, chunk_size, forward_pass
 from mlp.batches import Distort, check_input, check_rows, check_targets, copy_input
 from mlp.blas import Array, scale
@@ -102,10 +102,12 @@ class Objective:
         self._work = Workspace(self.net, self.X, self.Y, self.distort, self.dropout, self.sparsity)
         #: Where a step's gradient is added up that goes into θ itself, over several chunks.
         self._step: Array | None = None
+        #: The passes that products with the Hessian go through.
+        self._kept = curvature.Kept()
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies (copy.copy, pickle) share the examples, and have a workspace of their own."""
-        return {name: value for name, value in vars(self).items() if name not in ("_work", "_step")}
+        return {name: value for name, value in vars(self).items() if name not in ("_work", "_step", "_kept")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -183,7 +185,12 @@ class Objective:
         gradient = np.empty_like(own)
         with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
             drawn = None if noise is None else check_noise(noise)
-            cost = self.accumulate(own, check_rows(rows, len(self)), gradient, 1.0, 0.0, drawn) + self.penalty(own)
+            chosen = check_rows(rows, len(self))
+            if drawn is None and self._kept.serves(chosen):  # the next product is likely to be at this θ
+                cost = self._kept.accumulate(self, own, chosen, gradient)
+            else:
+                cost = self.accumulate(own, chosen, gradient, 1.0, 0.0, drawn)
+            cost += self.penalty(own)
         return cost, gradient.astype(np.float64, copy=False)
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float, noise: Noise | None) -> float:
@@ -247,6 +254,7 @@ class Objective:
         tiny = np.finfo(self.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
         mean = np.clip(total / n, tiny, 1 - tiny)
         self._work.sparse.gained = self.sparsity.derivative(mean).astype(self.dtype)
+        self._work.sparse.curvature = self.sparsity.curvature(mean)
         return self.sparsity.penalty(mean)
 
     def penalty(self, theta: Array) -> float:
@@ -274,6 +282,40 @@ class Objective:
                 right += count_right(A, Y, self.net.output) if self.classifies else 0.0
                 total += float(np.add.reduce(self.cost.values(Z, A, Y, spare=buffers.spare(A))))
         return Evaluation(total / len(self) + sparse + self.penalty(own), right / len(self) if self.classifies else None)
+
+    # Curvature
+
+    def hessp(self, theta: Array, v: Array, rows: Any = None) -> Array:
+        """H v, the exact product of the Hessian of C at θ with v (P,); a new vector (P,) of float64.
+
+        The passes at θ are kept for more products there, up to `curvature.KEPT_BYTES`, and from then on for calls of the
+        objective over the same rows: minimisers that are given `hessp=objective.hessp` pay for them once a θ.
+
+        Raises:
+            TypeError: a layer, an activation or a cost of your own doesn't say its second derivative.
+            ValueError: there is noise that isn't held (`with_noise`), or a max-norm.
+        """
+        return curvature.product(self, self._kept, theta, v, rows, exact=True)
+
+    def gauss_newton(self, theta: Array, v: Array, rows: Any = None) -> Array:
+        """G v, the product of the generalised Gauss–Newton matrix at θ with v; all else as in `hessp`.
+
+        G is positive semidefinite: the Hessian of what is left when the network is replaced by its tangent at θ (Schraudolph
+        2002), weight decay included. The cross-entropies are functions of Z^L there, other costs of A^L.
+        """
+        return curvature.product(self, self._kept, theta, v, rows, exact=False)
+
+    def hessian(self, theta: Array, rows: Any = None) -> curvature.Curvature:
+        """The Hessian at θ as a `scipy.sparse.linalg.LinearOperator` (P, P), with passes of its own, kept as in `hessp`."""
+        return curvature.Curvature(self, theta, rows, exact=True)
+
+    def gauss_newton_matrix(self, theta: Array, rows: Any = None) -> curvature.Curvature:
+        """The Gauss–Newton matrix at θ, as `hessian` has the Hessian."""
+        return curvature.Curvature(self, theta, rows, exact=False)
+
+    def squared_gradients(self, theta: Array, rows: Any = None) -> Array:
+        """(1/n) Σᵢ (∂Cᵢ/∂θ)², element by element, without the penalty: a new vector (P,) of float64."""
+        return curvature.squared_gradients(self, self._kept, theta, rows)
 
     # What else the recursion tells
 

@@ -6,8 +6,9 @@
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -87,6 +88,11 @@ class Sparsity:
         gained: Array = self.beta * (-self.rho / mean + (1 - self.rho) / (1 - mean))
         return gained
 
+    def curvature(self, mean: Array) -> Array:
+        """The derivative of that: β (ρ/ρ̂ⱼ² + (1 − ρ)/(1 − ρ̂ⱼ)²), (units,)."""
+        curvature: Array = self.beta * (self.rho / mean**2 + (1 - self.rho) / (1 - mean) ** 2)
+        return curvature
+
 
 def check_sparsity(sparsity: Any, layers: Sequence[Layer]) -> Sparsity | None:
     """A `Sparsity` that these layers can have, or None."""
@@ -111,9 +117,18 @@ class SparseUnits(Layer):
     def __init__(self, units: int):
         self.fan_in = self.units = units
         self.gained: Array = np.zeros(units)
+        #: How `gained` changes with the mean activations; and by how much it does along a direction (curvature.py).
+        self.curvature: Array = np.zeros(units)
+        self.gained_along: Array = np.zeros(units)
 
     def forward(self, A: Array, out: Array, scratch: None) -> None:
         out[...] = A
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
         np.add(Delta, self.gained[:, None], out=out)
+
+    def linearised(self) -> Self:
+        """The error gains R{gained}."""
+        layer = copy(self)
+        layer.gained = self.gained_along
+        return layer

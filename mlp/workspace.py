@@ -93,11 +93,17 @@ class Workspace:
         return stack
 
     def passes(
-        self, rows: Any, noise: Noise | None, learning: bool = True, to_input: bool = False
+        self,
+        rows: Any,
+        noise: Noise | None,
+        learning: bool = True,
+        to_input: bool = False,
+        kept: dict[int, Buffers] | None = None,
     ) -> Iterator[tuple[Buffers, Array]]:
         """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets).
 
-        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n).
+        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n). Given
+        `kept`, each chunk has buffers of its own, which are found and left there by the number of the chunk's first row.
         """
         n = self.examples if rows is None else len(rows)
         rng = None if noise is None else generator(noise)
@@ -105,7 +111,11 @@ class Workspace:
         for start in range(0, n, self.chunk):
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
-            buffers = self._buffers_for(stack, stop - start, learning, to_input)
+            if kept is None:
+                buffers = self._buffers_for(stack, stop - start, learning, to_input)
+            else:
+                buffers = kept.get(start) or Buffers(stack, stop - start, self.net.dtype, learning, to_input)
+                kept[start] = buffers
             self._batches.inputs(chosen, rng, out=buffers.X)
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):

@@ -124,6 +124,18 @@ class Layer:
         Δ (units, n) and A (fan_in, n) come from a pass.
         """
 
+    def linearised(self) -> Self:
+        """The layer as it acts on small changes R{A} of its inputs, for Hessian products (curvature.py).
+
+        Its verbs are linear in inputs, errors and parameters: W is this layer's own, biases are zeros of its own, and what
+        a pass has chosen (a mask, the largest of each window) is read from that pass's scratch and left there. A layer
+        that is not linear in its inputs and in its parameters, each taken by itself, has none.
+        """
+        raise TypeError(
+            f"{type(self).__name__}: has no linearised(), which Hessian and Gauss–Newton products need of a layer of your own: "
+            "the layer without its biases, if Z is linear in A and in its parameters (see Dense)"
+        )
+
     # Files
 
     def describe(self) -> dict[str, Any]:

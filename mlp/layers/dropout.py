@@ -8,7 +8,7 @@ It stands before a layer of the network only while that is trained with dropout 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class Dropout(Layer):
 
     def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
         np.multiply(Delta, _laid_out_as(out, scratch), out=out)
+
+    def linearised(self) -> Self:
+        """The layer itself: the mask doesn't depend on θ."""
+        return self
 
 
 def _laid_out_as(A: Array, M: Array) -> Array:
