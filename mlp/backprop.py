@@ -92,5 +92,5 @@ def chunk_size(layers: Sequence[Layer], dtype: Any) -> int:
 
 def bytes_each(layers: Sequence[Layer], dtype: Any) -> int:
     """How much memory an example takes on its way through both passes, about."""
-    numbers: int = 3 * (layers[0].fan_in + sum(layer.units for layer in layers))
-    return numbers * np.dtype(dtype).itemsize
+    numbers = 3 * (layers[0].fan_in + sum(layer.units for layer in layers))
+    return numbers * int(np.dtype(dtype).itemsize)

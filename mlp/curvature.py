@@ -38,7 +38,7 @@ KEPT_BYTES = 1 << 30
 
 
 class Along:
-    """R{Z}, R{A} and R{Δ} of n examples, indexed as in `Buffers`; none below the lowest layer with parameters, where all is 0."""
+    """R{Z}, R{A} and R{Δ} of n examples, indexed as in `Buffers`; none below the lowest layer with parameters: all 0 there."""
 
     def __init__(self, layers: Sequence[Layer], of: Buffers):
         def room(like: Array, l: int) -> Array:

@@ -26,7 +26,7 @@ class State:
     its last iterate; its memory of past steps is SciPy's own and cannot be kept, so it builds a new one.
 
     Attributes:
-        minimiser: "sgd", "adam" or "lbfgs".
+        minimiser: "sgd", "adam", "lbfgs" or "newton".
         arrays: "theta", the update rule's vectors ("velocity"; "m", "v"), "safe", and "best" and "average" where patience
             and average keep them.
         facts: everything else, as JSON can hold it: position, random state, history, settings, fingerprint of the data.

@@ -1,0 +1,332 @@
+"""`newton`: truncated Newton with Gauss–Newton products, known as Hessian-free optimisation (Martens 2010).
+
+Each iteration takes the gradient g over all examples and minimises, by conjugate gradients, the model
+
+    q(p) = gᵀp + ½ pᵀ(G + λI) p            G the Gauss–Newton matrix over a subset, λ the damping
+
+as far as that pays (`conjugate_gradients`), goes back along the way to where the cost itself is least, and takes what a line
+search leaves of that step. λ follows how well the model foretold the cost (Levenberg 1944, Marquardt 1963). Read
+`Iterations.step` first. Source: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers are used;
+Martens and Sutskever, "Training deep and recurrent networks with Hessian-free optimization" (2012).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from mlp.blas import Array, dot
+from mlp.checks import check_callable, check_integer, check_number
+from mlp.optimizers.descent import EachStep
+from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Callback, Diverged, Monitor, Stop, call_back, count
+from mlp.optimizers.problem import Problem, refuse_steps_only
+from mlp.optimizers.scipy import unwrap
+from mlp.optimizers.state import State, check_state, read_facts
+
+LINE_SEARCH_FAILED = 2
+
+#: Solutions of earlier conjugate gradients that are looked at: those of iterations 1.3, 1.3², … rounded up.
+_SPACING = 1.3
+#: How much of the last iteration's step conjugate gradients start from, and the power of the preconditioner.
+_MEMORY, _POWER = 0.95, 0.75
+#: The largest damping: steps are so short then that no other one will do better.
+_LARGEST_DAMPING = 1e12
+
+
+@runtime_checkable
+class Curved(Protocol):
+    """What `newton` asks of an objective besides what makes it a `Problem`."""
+
+    def gauss_newton(self, theta: Array, v: Array, rows: Any = None) -> Array:
+        """G v over the rows (None: all), (P,)."""
+
+    def squared_gradients(self, theta: Array, rows: Any = None) -> Array:
+        """The mean of the examples' squared gradients, (P,)."""
+
+
+@dataclass
+class Position:
+    """Where a run of newton stands, besides θ, its last step and its history."""
+
+    damping: float
+    #: Costs and gradients together; gradients; products.
+    evaluations: int = 0
+    gradients: int = 0
+    products: int = 0
+    #: How many line searches running have found no lower cost.
+    failures: int = 0
+
+
+class Solution(NamedTuple):
+    """An approximate minimum p of the quadratic model q, and q(p)."""
+
+    p: Array
+    q: float
+
+
+def conjugate_gradients(
+    times: Callable[[Array], Array], g: Array, start: Array, precondition: Array, maxiter: int, tol: float
+) -> list[Solution]:
+    """Minimise q(p) = gᵀp + ½ pᵀBp from a start, by preconditioned conjugate gradients; B v is `times(v)`.
+
+    It stops after i iterations if q fell by less than a part of k·tol of itself over the last k = max(10, i/10), by Martens'
+    rule, or where B turns out not to be positive definite. Returns the solutions on the way, spaced ever wider, the last last.
+    """
+    p = start.copy()
+    r = times(p) + g if p.any() else g.copy()  # the gradient of q
+    y = r / precondition
+    d, ry = -y, dot(r, y)
+    fallen: list[float] = []
+    solutions: list[Solution] = []
+    kept_at = 1.0
+    for i in range(1, maxiter + 1):
+        Bd = times(d)
+        dBd = dot(d, Bd)
+        if not (dBd > 0 and math.isfinite(dBd) and ry > 0):
+            break
+        alpha = ry / dBd
+        p += alpha * d
+        r += alpha * Bd
+        q = 0.5 * (dot(p, r) + dot(p, g))  # ½ pᵀ(Bp + g) + ½ gᵀp
+        fallen.append(q)
+        k = max(10, i // 10)
+        enough = i > k and q < 0 and q - fallen[i - 1 - k] > k * tol * q
+        if enough or i >= kept_at or i == maxiter:
+            solutions.append(Solution(p.copy(), q))
+            kept_at = math.ceil(max(kept_at, 1.0) * _SPACING)
+        if enough:
+            break
+        y = r / precondition
+        before, ry = ry, dot(r, y)
+        d *= ry / before
+        d -= y
+    if fallen and solutions[-1].q != fallen[-1]:
+        solutions.append(Solution(p, fallen[-1]))
+    return solutions
+
+
+class Iterations:
+    """A run of newton: what it was asked for, where it stands, and its steps."""
+
+    def __init__(
+        self, problem: Any, theta: Array, subset: int | None, seed: int, damping: float, cg_maxiter: int, cg_tol: float
+    ) -> None:
+        self.problem, self.theta = problem, theta
+        self.subset, self.seed, self.cg_maxiter, self.cg_tol = subset, seed, cg_maxiter, cg_tol
+        self.direction = np.zeros_like(theta)
+        self.position = Position(damping)
+        self.current: tuple[float, Array] | None = None
+
+    def restore(self, position: Position, arrays: Mapping[str, Array]) -> None:
+        """Go on from there: the cost and gradient, counted already, will be taken again."""
+        self.position = position
+        position.evaluations, position.gradients = position.evaluations - 1, position.gradients - 1
+        self.theta[...], self.direction[...] = arrays["theta"], arrays["direction"]
+
+    def cost(self, theta: Array) -> float:
+        """The cost at θ, by a forward pass alone where the objective has one that sees what training does."""
+        self.position.evaluations += 1
+        if hasattr(self.problem, "evaluate") and getattr(self.problem, "noise", None) is None:
+            return float(self.problem.evaluate(theta)[0])
+        return float(self.problem(theta)[0])
+
+    def evaluate(self) -> tuple[float, Array]:
+        """The cost and its gradient at θ, once a θ."""
+        if self.current is None:
+            self.position.evaluations += 1
+            self.position.gradients += 1
+            cost, gradient = self.problem(self.theta)
+            gradient = np.ascontiguousarray(gradient, np.float64)
+            norm = math.sqrt(dot(gradient, gradient))
+            if not (math.isfinite(cost) and math.isfinite(norm)):
+                raise Diverged(f"the cost became {cost:g}, its gradient's norm {norm:g}")
+            self.current = cost, gradient
+        return self.current
+
+    def step(self, iteration: int) -> dict[str, Any]:
+        """One iteration: θ moves to where the cost is lower, if it finds such a place; returns what history says of it."""
+        cost, g = self.evaluate()
+        rows = self._draw(iteration)
+        damping = self.position.damping
+        precondition = (self.problem.squared_gradients(self.theta, rows) + damping) ** _POWER
+        products = self.position.products
+
+        def times(v: Array) -> Array:
+            self.position.products += 1
+            Gv: Array = self.problem.gauss_newton(self.theta, v, rows)
+            return Gv + damping * v
+
+        solutions = conjugate_gradients(times, g, _MEMORY * self.direction, precondition, self.cg_maxiter, self.cg_tol)
+        if not solutions:
+            raise Diverged("the Gauss–Newton products are not finite")
+        self.direction = solutions[-1].p.copy()
+        best, reached = self._go_back(solutions)
+        foretold = best.q - 0.5 * damping * dot(best.p, best.p)  # what the model without damping says
+        self._adapt_damping((reached - cost) / foretold if foretold < 0 else math.nan)
+        rate = self._search_line(best, reached, cost, g)
+        self._move(rate, best.p)
+        products = self.position.products - products
+        return {"damping": damping, "products": products, "rate": rate, "gradient_norm": math.sqrt(dot(g, g))}
+
+    def _draw(self, iteration: int) -> Array | None:
+        """The rows of this iteration's products: the same whether or not the run was stopped before it."""
+        if self.subset is None or self.subset >= len(self.problem):
+            return None
+        rng = np.random.default_rng((self.seed, iteration))
+        return np.sort(rng.choice(len(self.problem), self.subset, replace=False))
+
+    def _go_back(self, solutions: list[Solution]) -> tuple[Solution, float]:
+        """From the last solution back for as long as the cost falls: the solution reached, and the cost there."""
+        best, least = solutions[-1], self.cost(self.theta + solutions[-1].p)
+        for solution in reversed(solutions[:-1]):
+            cost = self.cost(self.theta + solution.p)
+            if cost >= least:
+                break
+            best, least = solution, cost
+        return best, least
+
+    def _adapt_damping(self, ratio: float) -> None:
+        """λ ← 3/2 λ where the cost fell by less than a quarter of what the model said, 2/3 λ where by more than three."""
+        if not ratio >= 0.25:
+            self.position.damping = min(self.position.damping * 1.5, _LARGEST_DAMPING)
+        elif ratio > 0.75:
+            self.position.damping *= 2 / 3
+
+    def _search_line(self, solution: Solution, reached: float, cost: float, g: Array) -> float:
+        """The largest rate of 1, 0.8, 0.8², … at which the cost falls by a hundredth of the slope's part; 0 if none does."""
+        slope, rate = dot(g, solution.p), 1.0
+        for _ in range(60):
+            if reached <= cost + 0.01 * rate * slope and reached < cost:
+                return rate
+            rate *= 0.8
+            reached = self.cost(self.theta + rate * solution.p)
+        return 0.0
+
+    def _move(self, rate: float, p: Array) -> None:
+        """θ ← θ + rate p; where there was no rate, the next step is to be shorter and starts from nothing."""
+        if rate:
+            self.theta += rate * p
+            self.current, self.position.failures = None, 0
+            return
+        self.direction[...] = 0
+        self.position.failures += 1
+        self.position.damping = min(self.position.damping * 10, _LARGEST_DAMPING)
+        if self.position.failures >= 8 or self.position.damping >= _LARGEST_DAMPING:
+            raise Stop("line search failed: no step of any length lowered the cost", LINE_SEARCH_FAILED)
+
+
+def newton(
+    objective: Any,
+    theta: Array,
+    *,
+    maxiter: int = 100,
+    subset: int | None = None,
+    damping: float = 1.0,
+    cg_maxiter: int = 250,
+    cg_tol: float = 5e-4,
+    gtol: float = 1e-5,
+    seed: int = 0,
+    validation: Any = None,
+    patience: int | None = None,
+    tol: float | None = None,
+    tol_epochs: int = 3,
+    callback: Callback | None = None,
+    state: State | None = None,
+    each_step: EachStep | None = None,
+    **scipy: Any,
+) -> OptimizeResult:
+    """Truncated Newton with Gauss–Newton products (Martens 2010, "Hessian-free"); the result is written into θ.
+
+    One iteration: p ≈ −(G + λI)⁻¹ g by preconditioned conjugate gradients, θ ← θ + εp. The minimiser's arithmetic is float64,
+    whatever θ's. The cost never rises: where no step lowers it, damping grows, and in the end the run stops.
+
+    Args:
+        objective: an `mlp.Objective`, or what else has its gauss_newton(theta, v, rows) and squared_gradients(theta, rows).
+        theta: parameters (P,), where to start; the result is written into it.
+        maxiter: at most so many iterations, each of up to cg_maxiter products and a few evaluations.
+        subset: over how many examples products are taken, others in each iteration; None: all. Costs and gradients are
+            always of all. Large enough for G to be like that of all: some thousands, for digits.
+        damping: λ to start from, above 0. It adapts.
+        cg_maxiter: at most so many conjugate gradient iterations in each.
+        cg_tol: they stop where the model falls by less than this part of itself an iteration.
+        gtol: stop when no component of the gradient is larger.
+        seed: of the subsets, an integer.
+        validation, patience, tol, tol_epochs, callback, state, each_step: as in `sgd`, by iteration. A run that goes on from
+            a state goes on to the same bits.
+
+    Returns:
+        `OptimizeResult`, with njev. History records: iteration, cost (after it), validation_cost and validation_accuracy if
+        there is a validation set, damping, products, rate, gradient_norm (before it), evaluations (so far), seconds.
+    """
+    check_callable("each_step", each_step)
+    problem, given = unwrap(newton, objective, theta, scipy)
+    _check_curved(problem)
+    refuse_steps_only(problem)
+    check_integer("maxiter", maxiter, at_least=0)
+    settings: dict[str, Any] = {
+        "subset": None if subset is None else check_integer("subset", subset, at_least=1),
+        "damping": check_number("damping", damping, above=0),
+        "cg_maxiter": check_integer("cg_maxiter", cg_maxiter, at_least=1),
+        "cg_tol": check_number("cg_tol", cg_tol, at_least=0),
+        "seed": check_integer("seed", seed, at_least=0),
+    }
+    check_number("gtol", gtol, at_least=0)
+    monitor = Monitor("iteration", validation=validation, patience=patience, tol=tol, tol_epochs=tol_epochs, callback=callback)
+    theta = given.astype(np.float64)
+    run = Iterations(problem, theta, **settings)
+    if state is not None:
+        facts = check_state(state, "newton", {"theta": theta, "direction": theta}, settings, problem.fingerprint())
+        run.restore(read_facts(Position, facts), state.arrays)
+        monitor.restore(facts, state.arrays)
+
+    def snapshot() -> State:
+        facts = {**asdict(run.position), "settings": settings, "fingerprint": problem.fingerprint()}
+        return monitor.state("newton", {"theta": theta, "direction": run.direction}, facts)
+
+    def record(facts: dict[str, Any]) -> None:
+        facts["evaluations"] = run.position.evaluations
+        monitor.record(theta, run.evaluate()[0], snapshot, **facts)
+        if each_step is not None:
+            call_back(each_step, snapshot)
+
+    try:
+        with np.errstate(all="ignore"):  # what overflows shows in the cost
+            message, status = _iterate(run, monitor, maxiter, gtol, record)
+    except Diverged as reason:
+        message, status = f"diverged: {reason}; the parameters are left as they were. Try smaller initial weights", DIVERGED
+    except Stop as reason:
+        message, status = str(reason), reason.status
+    evaluations = {"nfev": run.position.evaluations, "njev": run.position.gradients}
+    result = monitor.finish(theta, message, status, status == CONVERGED, len(monitor.history), **evaluations)
+    if not monitor.history and run.current is not None:
+        result.fun = run.current[0]
+    with np.errstate(all="ignore"):
+        given[...] = theta
+    result.x = given
+    return result
+
+
+def _iterate(
+    run: Iterations, monitor: Monitor, maxiter: int, gtol: float, record: Callable[[dict[str, Any]], None]
+) -> tuple[str, int]:
+    """The iterations that are left; ends early by raising `Stop` or `Diverged`. Returns message and status."""
+    monitor.stop_if_due()
+    while True:
+        largest = float(np.abs(run.evaluate()[1]).max())
+        if largest <= gtol:
+            return f"converged: no component of the gradient is above {gtol:g}", CONVERGED
+        if len(monitor.history) >= maxiter:
+            return f"not converged in {count(len(monitor.history), 'iteration')}; a larger maxiter goes on", LIMIT
+        record(run.step(len(monitor.history)))
+
+
+def _check_curved(problem: Problem) -> None:
+    """Raise TypeError where there are no products with the Gauss–Newton matrix."""
+    if not isinstance(problem, Curved):
+        raise TypeError(
+            "objective: received one without gauss_newton(theta, v, rows) and squared_gradients(theta, rows), which newton "
+            "needs: use an mlp.Objective, or lbfgs"
+        )
