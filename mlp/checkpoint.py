@@ -39,7 +39,7 @@ from mlp.optimizers import State
 FORMAT, STATE_FORMAT, VERSION = "mlp-model", "mlp-state", 1
 
 _NAMES = {FORMAT: "a model", STATE_FORMAT: "a state"}
-_MEMBERS = {f"{name}.npy" for name in ("header", "theta", "safe", "velocity", "m", "v", "best", "average")}
+_MEMBERS = {f"{name}.npy" for name in ("header", "theta", "safe", "velocity", "m", "v", "best", "average", "direction")}
 _HEADER_LIMIT = 1 << 24
 
 
