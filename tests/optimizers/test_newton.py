@@ -1,5 +1,7 @@
 """`mlp.newton`: its conjugate gradients against linear algebra, its minima against scikit-learn and known functions."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -113,7 +115,7 @@ def test_rosenbrock_s_valley():
     assert result.x is theta
     assert_allclose(theta, 1, atol=1e-9)
     costs = result.history["cost"]
-    assert all(after <= before for before, after in zip(costs, costs[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(costs))
 
 
 def test_softmax_regression_is_scikit_learn_s():
@@ -200,9 +202,6 @@ def test_callback_validation_and_patience():
     result = mlp.newton(objective, net.theta, callback=stop)
     assert (result.status, result.nit, result.history["cost"]) == (99, 3, seen)
     result = mlp.newton(objective, net.theta, validation=validation, patience=3, gtol=0)
-    assert (
-        "restored the best parameters" in result.message or result.nit == np.argmax(result.history["validation_accuracy"]) + 1
-    )
     assert validation.evaluate(net.theta).accuracy == max(result.history["validation_accuracy"])
     net.theta[:] = problem()[0].theta
     result = mlp.newton(objective, net.theta, tol=0.05, tol_epochs=2)
