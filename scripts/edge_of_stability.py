@@ -7,7 +7,7 @@ Kaur, Li, Kolter and Talwalkar 2021, "Gradient descent on neural networks typica
 networks are of tanh units too, with a quadratic cost. λ is from SciPy's Lanczos method over exact Hessian products.)
 
     python scripts/edge_of_stability.py                                       # about a minute
-    python scripts/edge_of_stability.py --examples 100 --units 20 --rates 0.2 --steps 300 --every 30     # a moment
+    python scripts/edge_of_stability.py --examples 100 --units 20 --rates 0.25 --steps 1000       # a moment
 """
 
 import argparse
@@ -23,34 +23,39 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")  # 
 
 
 class Sharpness:
-    """λ, the largest eigenvalue of an objective's Hessian, every so many steps of descent; and the cost at each step."""
+    """λ, the largest eigenvalue of an objective's Hessian, every so many steps of descent."""
 
     def __init__(self, objective: mlp.Objective, every: int):
         self.objective, self.every = objective, every
         self.steps: list[int] = []
         self.values: list[float] = []
-        self._vector = None  # the eigenvector is much the same next time
+        self._vector = np.ones(objective.net.theta.size)  # the last eigenvector: the next one is much the same
 
     def __call__(self, intermediate_result) -> None:
         """Called by `mlp.sgd` after each step (each epoch, of a full batch)."""
         if intermediate_result.nit % self.every == 0:
-            hessian = self.objective.hessian(intermediate_result.x)
-            value, vector = eigsh(hessian, k=1, which="LA", v0=self._vector, tol=1e-3)
-            self._vector = vector[:, 0]
-            self.steps.append(intermediate_result.nit)
-            self.values.append(float(value[0]))
+            self.look(intermediate_result.x, intermediate_result.nit)
+
+    def look(self, theta: np.ndarray, step: int) -> None:
+        """Write down the largest eigenvalue at θ."""
+        value, vector = eigsh(self.objective.hessian(theta), k=1, which="LA", v0=self._vector, tol=1e-3)
+        self._vector = vector[:, 0]
+        self.steps.append(step)
+        self.values.append(float(value[0]))
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--rates", type=float, nargs="+", default=[0.05, 0.1, 0.2], help="learning rates η (default: 0.05 0.1 0.2)")
-parser.add_argument("--steps", type=int, default=1500, help="steps of descent for each (default: 1,500)")
-parser.add_argument("--every", type=int, default=25, help="how many steps from one eigenvalue to the next (default: 25)")
+parser.add_argument("--rates", type=float, nargs="+", default=[0.15, 0.2, 0.25], help="learning rates (default: 0.15 0.2 0.25)")
+parser.add_argument("--steps", type=int, default=2500, help="steps of descent for each (default: 2,500)")
+parser.add_argument("--every", type=int, default=50, help="how many steps from one eigenvalue to the next (default: 50)")
 parser.add_argument("--examples", type=int, default=500, help="how many images (default: 500)")
-parser.add_argument("--units", type=int, default=100, help="tanh units in each of two hidden layers (default: 100)")
+parser.add_argument("--units", type=int, default=50, help="tanh units in each of two hidden layers (default: 50)")
 add_out(parser)
 arguments = parser.parse_args()
 
 train = mlp.load_mnist(validation=0)[0][: arguments.examples]
+X = train.X / 255
+X -= X.mean(axis=0)
 targets = np.eye(10)[train.y]
 
 figure = Figure(figsize=(10, 7.5), dpi=144, layout="constrained")
@@ -59,14 +64,14 @@ print("   η     2/η   λ at first   λ, last third   times η/2      cost")
 for rate, colour in zip(arguments.rates, COLOURS, strict=False):
     sizes = [784, arguments.units, arguments.units, 10]
     net = mlp.MLP(sizes, hidden="tanh", output="identity", seed=0)
-    objective = mlp.Objective(net, train.X, targets)  # the identity's natural cost is ½‖a − y‖²
+    objective = mlp.Objective(net, X, targets)  # the identity's natural cost is ½‖a − y‖²
     sharpness = Sharpness(objective, arguments.every)
-    result = mlp.sgd(
-        objective, net.theta, learning_rate=rate, batch_size=None, epochs=arguments.steps, callback=sharpness
-    )
+    sharpness.look(net.theta, 0)
+    result = mlp.sgd(objective, net.theta, learning_rate=rate, batch_size=None, epochs=arguments.steps, callback=sharpness)
     late = float(np.median(sharpness.values[-max(1, len(sharpness.values) // 3) :]))
     print(
-        f"{rate:5g} {2 / rate:7.1f} {sharpness.values[0]:12.2f} {late:15.2f} {late * rate / 2:11.3f} {result.fun:9.5f}", flush=True
+        f"{rate:5g} {2 / rate:7.1f} {sharpness.values[0]:12.2f} {late:15.2f} {late * rate / 2:11.3f} {result.fun:9.5f}",
+        flush=True,
     )
     above.plot(sharpness.steps, sharpness.values, ".-", color=colour, linewidth=1, label=f"$\\eta$ = {rate:g}")
     above.axhline(2 / rate, color=colour, linestyle="--", linewidth=1)
