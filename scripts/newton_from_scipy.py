@@ -82,10 +82,8 @@ for method, options in OPTIONS.items():
         ended = "used all passes"
     found[method] = counted
     _, seconds, cost = counted.costs[-1]
-    print(
-        f"{method:13} {cost:.8f} after {counted.passes:5,} passes, {counted.products:5,} of them products, {seconds:5.1f} s: {ended}",
-        flush=True,
-    )
+    passes = f"{counted.passes:5,} passes, {counted.products:5,} of them products"
+    print(f"{method:13} {cost:.8f} after {passes}, {seconds:5.1f} s: {ended}", flush=True)
 
 least = min(counted.costs[-1][2] for counted in found.values())
 for method, counted in found.items():
@@ -94,6 +92,7 @@ for method, counted in found.items():
         ax.semilogy(spent, costs - least + 1e-10, color=COLOURS[method], linewidth=1.4, label=method)
 panels[0].set(xlabel="passes: gradients and Hessian products", ylabel="cost, above the least found", title="By work")
 panels[1].set(xlabel="seconds", title="By the clock")
+panels[0].set_ylim(bottom=1e-5)
 panels[0].legend(frameon=False)
 for ax in panels:
     ax.spines[["top", "right"]].set_visible(False)
