@@ -3,12 +3,12 @@
 The network 784-1000-500-250-30-250-500-1000-784 gives its input back through 30 linear units; Hinton and Salakhutdinov (2006,
 "Reducing the dimensionality of data with neural networks") had to pretrain it layer by layer, and Martens (2010, "Deep
 learning via Hessian-free optimization") trained it from random weights by what `mlp.newton` does. Their figure is the squared
-error of a test image, Σ (x̂ − x)², on average: 3.00 by the former, 2.55 by the latter (2.78 with weight decay), 13.87 by PCA.
+error of a test image, Σ (x̂ − x)², on average: 3.00 by the former, 2.78 by the latter (2.55 with weight decay), 13.87 by PCA.
 Hidden units are of tanh here, the code linear, the output logistic, the cost its cross-entropy. Another network, of 2 codes,
-makes a map of the digits.
+trained by adam, makes a map of the digits. In the two minutes of the default, descent is far ahead of `newton`.
 
     python scripts/deep_autoencoder.py                                                     # two minutes, of smaller layers
-    python scripts/deep_autoencoder.py --sizes 1000 500 250 30 --seconds 3600 --examples 60000           # three hours
+    python scripts/deep_autoencoder.py --sizes 1000 500 250 30 --seconds 3600 --examples 60000 --subset 5000     # three hours
     python scripts/deep_autoencoder.py --examples 300 --sizes 20 5 --seconds 1             # a moment
 """
 
@@ -22,7 +22,7 @@ from picture import add_out, write
 import mlp
 
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999", "#882255")
-PUBLISHED = {"Hinton and Salakhutdinov, pretrained": 3.00, "Martens, Hessian-free": 2.55}
+PUBLISHED = {"Hinton and Salakhutdinov, pretrained": 3.00, "Martens, Hessian-free": 2.78}
 
 
 def squared_error(X: np.ndarray, given_back: np.ndarray) -> float:
@@ -61,9 +61,9 @@ class Watch:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--sizes", type=int, nargs="+", default=[300, 100, 30], help="from the first hidden layer to the code")
-parser.add_argument("--seconds", type=float, default=35, help="for each of three networks (default: 35)")
-parser.add_argument("--examples", type=int, default=20_000, help="training images (default: 20,000)")
-parser.add_argument("--subset", type=int, default=2000, help="images for newton's products (default: 2,000)")
+parser.add_argument("--seconds", type=float, default=32, help="for each of three networks (default: 32)")
+parser.add_argument("--examples", type=int, default=10_000, help="training images (default: 10,000)")
+parser.add_argument("--subset", type=int, default=1000, help="images for newton's products (default: 1,000)")
 parser.add_argument("--learning-rate", type=float, default=0.003, help="of descent (default: 0.003)")
 add_out(parser)
 arguments = parser.parse_args()
@@ -84,7 +84,7 @@ descent = {"learning_rate": arguments.learning_rate, "momentum": 0.9, "batch_siz
 runs = {
     "sgd": (mlp.sgd, arguments.sizes, descent),
     "newton": (mlp.newton, arguments.sizes, {"maxiter": 1_000_000, "subset": arguments.subset, "gtol": 0.0}),
-    "2 codes": (mlp.sgd, [*arguments.sizes[:-1], 2], descent),
+    "2 codes": (mlp.adam, [*arguments.sizes[:-1], 2], {"learning_rate": 0.001, "batch_size": 128, "epochs": 1_000_000}),
 }
 nets, watches = {}, {}
 for name, (minimiser, sizes, options) in runs.items():

@@ -4,10 +4,10 @@ Each iteration takes the gradient g over all examples and minimises, by conjugat
 
     q(p) = gᵀp + ½ pᵀ(G + λI) p            G the Gauss–Newton matrix over a subset, λ the damping
 
-as far as that pays (`conjugate_gradients`), goes back along the way to where the cost itself is least, and takes what a line
-search leaves of that step. λ follows how well the model foretold the cost (Levenberg 1944, Marquardt 1963). Read
-`Iterations.step` first. Source: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers are used;
-Martens and Sutskever, "Training deep and recurrent networks with Hessian-free optimization" (2012).
+as far as that pays (`conjugate_gradients`), goes back along the way for as long as the subset's own cost falls, and takes what
+a line search over all examples leaves of that step. λ follows how well the model foretold the cost (Levenberg 1944, Marquardt
+1963). Read `Iterations.step` first. Sources: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers
+are used; Martens and Sutskever, "Training deep and recurrent networks with Hessian-free optimization" (2012).
 """
 
 import math
@@ -126,9 +126,11 @@ class Iterations:
         position.evaluations, position.gradients = position.evaluations - 1, position.gradients - 1
         self.theta[...], self.direction[...] = arrays["theta"], arrays["direction"]
 
-    def cost(self, theta: Array) -> float:
-        """The cost at θ, by a forward pass alone where the objective has one that sees what training does."""
+    def cost(self, theta: Array, rows: Array | None = None) -> float:
+        """The cost at θ, of all examples by a forward pass alone where the objective has one that sees what training does."""
         self.position.evaluations += 1
+        if rows is not None:
+            return float(self.problem(theta, rows)[0])
         if hasattr(self.problem, "evaluate") and getattr(self.problem, "noise", None) is None:
             return float(self.problem.evaluate(theta)[0])
         return float(self.problem(theta)[0])
@@ -163,7 +165,8 @@ class Iterations:
         if not solutions:
             raise Diverged("the Gauss–Newton products are not finite")
         self.direction = solutions[-1].p.copy()
-        best, reached = self._go_back(solutions)
+        best = self._go_back(solutions, rows)
+        reached = self.cost(self.theta + best.p)
         foretold = best.q - 0.5 * damping * dot(best.p, best.p)  # what the model without damping says
         self._adapt_damping((reached - cost) / foretold if foretold < 0 else math.nan)
         rate = self._search_line(best, reached, cost, g)
@@ -178,15 +181,15 @@ class Iterations:
         rng = np.random.default_rng((self.seed, iteration))
         return np.sort(rng.choice(len(self.problem), self.subset, replace=False))
 
-    def _go_back(self, solutions: list[Solution]) -> tuple[Solution, float]:
-        """From the last solution back for as long as the cost falls: the solution reached, and the cost there."""
-        best, least = solutions[-1], self.cost(self.theta + solutions[-1].p)
+    def _go_back(self, solutions: list[Solution], rows: Array | None) -> Solution:
+        """From the last solution back for as long as the rows' cost falls."""
+        best, least = solutions[-1], self.cost(self.theta + solutions[-1].p, rows)
         for solution in reversed(solutions[:-1]):
-            cost = self.cost(self.theta + solution.p)
+            cost = self.cost(self.theta + solution.p, rows)
             if cost >= least:
                 break
             best, least = solution, cost
-        return best, least
+        return best
 
     def _adapt_damping(self, ratio: float) -> None:
         """λ ← 3/2 λ where the cost fell by less than a quarter of what the model said, 2/3 λ where by more than three."""
