@@ -11,7 +11,8 @@ for the error as it comes from above, E^ℓ = (W^{ℓ+1})ᵀ Δ^{ℓ+1} and Δ^�
     R{∂C/∂W^ℓ} = (1/n) (R{Δ^ℓ} (A^{ℓ−1})ᵀ + Δ^ℓ R{A^{ℓ−1}}ᵀ),  R{∂C/∂b^ℓ} = (1/n) Σ columns of R{Δ^ℓ}
 
 All of it is H v. The Gauss–Newton matrix G leaves out each term with a Δ of the cost in it, and so how the network itself
-curves (Schraudolph 2002, "Fast curvature matrix-vector products"): what is left is a change of outputs, sent back.
+curves (Schraudolph 2002, "Fast curvature matrix-vector products"): what is left is a change of outputs, sent back. Weight decay
+and sparsity are in both.
 
 Read `forward_along` and `backward_along` first, beside backprop.py; then `product`, which takes examples through them, and
 `Kept`, which keeps what doesn't depend on v from one product to the next.

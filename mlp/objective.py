@@ -283,26 +283,19 @@ class Objective:
                 total += float(np.add.reduce(self.cost.values(Z, A, Y, spare=buffers.spare(A))))
         return Evaluation(total / len(self) + sparse + self.penalty(own), right / len(self) if self.classifies else None)
 
-    # Curvature
+    # Curvature (curvature.py)
 
     def hessp(self, theta: Array, v: Array, rows: Any = None) -> Array:
         """H v, the exact product of the Hessian of C at θ with v (P,); a new vector (P,) of float64.
 
-        The passes at θ are kept for more products there, up to `curvature.KEPT_BYTES`, and from then on for calls of the
-        objective over the same rows: minimisers that are given `hessp=objective.hessp` pay for them once a θ.
-
-        Raises:
-            TypeError: a layer, an activation or a cost of your own doesn't say its second derivative.
-            ValueError: there is noise that isn't held (`with_noise`), or a max-norm.
+        The passes at θ are kept, up to `curvature.KEPT_BYTES`, for more products there; and from then on by calls over the
+        same rows. TypeError where something of your own doesn't say its second derivative; ValueError where there is noise
+        that isn't held (`with_noise`), or a max-norm.
         """
         return curvature.product(self, self._kept, theta, v, rows, exact=True)
 
     def gauss_newton(self, theta: Array, v: Array, rows: Any = None) -> Array:
-        """G v, the product of the generalised Gauss–Newton matrix at θ with v; all else as in `hessp`.
-
-        G is positive semidefinite: the Hessian of what is left when the network is replaced by its tangent at θ (Schraudolph
-        2002), weight decay included. The cross-entropies are functions of Z^L there, other costs of A^L.
-        """
+        """G v, the product with the generalised Gauss–Newton matrix, positive semidefinite; all else as in `hessp`."""
         return curvature.product(self, self._kept, theta, v, rows, exact=False)
 
     def hessian(self, theta: Array, rows: Any = None) -> curvature.Curvature:

@@ -488,3 +488,34 @@ def test_a_vector_of_another_size_is_refused():
     objective = mlp.Objective(net := network(), *examples())
     with pytest.raises(ValueError, match=r"v: received shape \(3,\)"):
         objective.hessp(net.theta, np.ones(3))
+
+
+def test_activations_and_costs_that_are_subclasses_are_asked_too():
+    class Bare(activations.Activation):
+        name = "bare"
+
+        def value(self, Z, out):
+            np.tanh(Z, out=out)
+
+        def backward(self, Delta, Z, A, spare):
+            Delta *= 1 - A**2
+
+    class Half(mlp.Cost):
+        name = "half"
+
+        def values(self, Z, A, Y, spare):
+            return 0.25 * ((A - Y) ** 2).sum(axis=0)
+
+        def output_error(self, Z, A, Y, activation, out, spare):
+            out[...] = 0.5 * (A - Y)
+            activation.backward(out, Z, A, spare)
+
+    X, _ = examples()
+    bare, half = (
+        mlp.Objective(network(Bare()), *examples()),
+        mlp.Objective(network(output="tanh", sizes=(4, 4)), X, cost=Half()),
+    )
+    with pytest.raises(TypeError, match="activation 'bare': has no second"):
+        bare.hessp(bare.net.theta, bare.net.theta)
+    with pytest.raises(TypeError, match="cost 'half': has no curvature"):
+        half.hessp(half.net.theta, half.net.theta)
