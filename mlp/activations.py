@@ -9,12 +9,12 @@ Hessian products (curvature.py) need σ″ as well: of an activation of your own
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mlp.blas import Array
+from mlp.blas import Array, read_only
 from mlp.checks import check_name, shown
 
 
@@ -55,7 +55,7 @@ class Activation:
         return derivative
 
 
-@cache
+@lru_cache(maxsize=64)
 def _constant(value: int, width: int, dtype: np.dtype[Any]) -> Array:
     return np.full(width, value, dtype)
 
@@ -231,7 +231,7 @@ class _Custom(Activation):
 
     def _asked(self, method: str, Z: Array) -> Array:
         """What the user's method makes of Z, which it is given with examples as rows."""
-        result = getattr(self.custom, method)(Z.T)
+        result = getattr(self.custom, method)(read_only(Z.T))
         if np.shape(result) != Z.T.shape:
             raise ValueError(
                 f"activation {self.name!r}: its {method}(z) returned shape {np.shape(result)}, "

@@ -77,8 +77,8 @@ def backward_pass(layers: Sequence[Layer], of: Buffers) -> None:
 def add_gradients(layers: Sequence[Layer], of: Buffers, alpha: float) -> None:
     """Add α Δ^ℓ (A^{ℓ−1})ᵀ and its like to each layer's parameters, after both passes.
 
-    The layers' parameters are views of a gradient vector; or, for a step of gradient descent, of θ itself: nothing reads
-    θ after the backward pass.
+    The layers' parameters are views of a gradient vector; or, for a step of gradient descent through layers that allow it
+    (`Layer.adds_in_place`), of θ itself: nothing reads θ after the backward pass.
     """
     for l, layer in enumerate(layers, 1):
         if layer.size:

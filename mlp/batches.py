@@ -71,6 +71,25 @@ def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
     return Y
 
 
+def check_weights(given: Any, n: int, dtype: Any) -> Array | None:
+    """The examples' weights (n,), scaled to mean 1; None where all count alike."""
+    if given is None:
+        return None
+    allowed = f"numbers of at least 0, ({n},), and not all 0"
+    weights = as_array("weights", given, allowed).astype(np.float64)
+    if weights.shape != (n,):
+        raise ValueError(f"weights: received shape {weights.shape}, but it must be {allowed}")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ValueError(f"weights: received {weights[wrong[0]]} at example {wrong[0]:,}, but it must be {allowed}")
+    largest = weights.max()
+    if largest == 0:
+        raise ValueError(f"weights: received 0 for every example, but it must be {allowed}")
+    weights /= largest  # so that the sum can't overflow
+    weights *= n / weights.sum()
+    return weights.astype(dtype)
+
+
 def check_rows(chosen: Any, n: int) -> Array | None:
     """Row numbers (m,) of n examples from indices or a slice; None for all of them."""
     if chosen is None:
@@ -78,9 +97,9 @@ def check_rows(chosen: Any, n: int) -> Array | None:
     if isinstance(chosen, slice):
         try:
             chosen = range(n)[chosen]
-        except TypeError:
-            raise TypeError(f"rows: received {shown(chosen)}, but a slice must be of integers") from None
-    rows: Array = np.asarray(chosen)
+        except (TypeError, ValueError):
+            raise TypeError(f"rows: received {shown(chosen)}, but a slice must be of integers, its step not 0") from None
+    rows = as_array("rows", chosen, "a slice or one or more integer indices")
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
         raise ValueError(
             f"rows: received shape {rows.shape} of {rows.dtype}, but it must be a slice or one or more integer indices"
@@ -100,17 +119,19 @@ def copy_input(rows: Array, out: Array) -> None:
 
 
 class Batches:
-    """Gathers rows of X and Y. Its scratch: room for 8-bit rows on their way, and for targets, made once.
+    """Gathers rows of X, Y and weights. Its scratch: room for 8-bit rows on their way, for targets and weights, made once.
 
     Args:
         X: inputs (n, features), checked.
         Y: targets, (n,) labels or (n, outputs) numbers, or None: the inputs themselves, once gathered.
+        weights: the examples' weights (n,), or None.
         distort: what is done to inputs as they are gathered, or None.
     """
 
-    def __init__(self, X: Array, Y: Array | None, distort: Distort | None = None):
+    def __init__(self, X: Array, Y: Array | None, weights: Array | None, distort: Distort | None):
         self.X = X
         self.Y = Y
+        self._weights = weights
         self.distort = distort
         self._rows_of: dict[str, Array] = {}
 
@@ -131,6 +152,10 @@ class Batches:
             return inputs
         taken = self._taken("Y", self.Y, rows)
         return taken if holds_labels(taken) else taken.T
+
+    def weights(self, rows: Any) -> Array | None:
+        """The weights of those rows, (m,), or None."""
+        return None if self._weights is None else self._taken("weights", self._weights, rows)
 
     def _taken(self, name: str, array: Array, rows: Any) -> Array:
         """Those rows of an array, in the same room each time."""

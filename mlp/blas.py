@@ -18,6 +18,13 @@ _DOT = {np.dtype(np.float32): sdot, np.dtype(np.float64): ddot}
 _SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
 
 
+def read_only(array: Array) -> Array:
+    """A view that can't be written to, for functions of the user's own: what they change in place would be lost on us."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     """C ← αAB + βC, in place: A (m, k), B (k, n), C (m, n) in row-major order; A and B may be transposed views.
 

@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,11 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python prints
         text = "a number of very many digits"
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether it is a list, tuple or vector of things, and no text."""
+    return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def check_number(
@@ -66,11 +73,21 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
 def check_name(name: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the known names; otherwise the error suggests the closest."""
     names = list(known)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return str(value)
-    close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5) if isinstance(value, str) else []
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The value as a path, if it is one: a text or an `os.PathLike`, not empty and without NUL."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be a path: a str or a pathlib.Path")
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: received {shown(value)}, but it must be the path of a file or a directory")
+    return Path(text)
 
 
 def parse_call(name: str, text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str]]:
@@ -107,15 +124,23 @@ def parse_number(name: str, text: str) -> float:
 # Arrays
 
 
-def as_array(name: str, value: Any, allowed: str) -> Array:
-    """The value as an array of real numbers; memory-mapped arrays stay mapped.
-
-    Masked arrays are refused, since their masked values would be used, and so are sparse ones, which numpy doesn't read.
-    """
+def check_plain_array(name: str, value: Any) -> None:
+    """Refuse a masked array, whose masked numbers would be used like the others, and a sparse one, which numpy can't index."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: received a masked array, but it must be {allowed}: fill it in (.filled(value))")
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{name}: received the sparse {shown(value)}, but it must be {allowed}: make it dense (.toarray())")
+        raise TypeError(
+            f"{name}: received a masked array of shape {value.shape}, but masks are not heeded: leave out the masked rows, or "
+            f"fill them in, as {name}.filled(0) does"
+        )
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(
+            f"{name}: received a sparse array ({type(value).__name__}) of shape {value.shape}, but it must be dense: give "
+            f"{name}.toarray(), all at once or a few thousand rows at a time"
+        )
+
+
+def as_array(name: str, value: Any, allowed: str) -> Array:
+    """The value as an array of real numbers; memory-mapped arrays stay mapped."""
+    check_plain_array(name, value)
     try:
         array: Array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -153,10 +178,17 @@ DTYPES = ("float32", "float64")
 def check_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     """float32 or float64, in any of numpy's spellings."""
     try:
-        spelt = str(np.dtype(dtype).name) if dtype is not None else "None"
-    except TypeError:
-        spelt = str(dtype)
-    return np.dtype(check_name(name, spelt, DTYPES))
+        spelt = None if dtype is None else np.dtype(dtype).name  # None is float64 to numpy
+    except (TypeError, ValueError):
+        spelt = None
+    return np.dtype(spelt if spelt in DTYPES else check_name(name, dtype, DTYPES))
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value as a bool, if it is one, or numpy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: received {shown(value)}, but it must be True or False")
+    return bool(value)
 
 
 def check_callable(name: str, function: Any) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mlp.activations import NUMERICAL, Activation, central_difference
-from mlp.blas import Array
+from mlp.blas import Array, read_only
 from mlp.checks import check_name, shown
 
 
@@ -242,7 +242,7 @@ class _Custom(Cost):
         self.name = str(getattr(custom, "name", type(custom).__name__))
 
     def values(self, Z: Array, A: Array, Y: Array, spare: Array) -> Array:
-        costs = self.custom.value(A.T, self._as_rows(A, Y))
+        costs = self.custom.value(*self._as_rows(A, Y))
         if np.shape(costs) != Z.shape[1:]:
             raise ValueError(
                 f"cost {self.name!r}: its value(A, Y) returned shape {np.shape(costs)}, "
@@ -255,19 +255,19 @@ class _Custom(Cost):
         activation.backward(out, Z, A, spare)
 
     def gradient(self, A: Array, Y: Array, out: Array) -> None:
-        out[...] = self._asked("gradient(A, Y)", self.custom.gradient(A.T, self._as_rows(A, Y)), A)
+        out[...] = self._asked("gradient(A, Y)", self.custom.gradient(*self._as_rows(A, Y)), A)
 
     def curvature(self, A: Array, Y: Array, RA: Array, out: Array) -> None:
         asked = getattr(self.custom, "curvature", None)
-        rows = self._as_rows(A, Y)
+        outputs, targets = self._as_rows(A, Y)
         if callable(asked):
-            out[...] = self._asked("curvature(A, Y, V)", asked(A.T, rows, RA.T), A)
+            out[...] = self._asked("curvature(A, Y, V)", asked(outputs, targets, read_only(RA.T)), A)
         elif asked == NUMERICAL:
-            at, along = A.T.astype(np.float64), RA.T.astype(np.float64)
+            at, along = outputs.astype(np.float64), RA.T.astype(np.float64)
             length = np.abs(along).max(axis=1, keepdims=True)  # (n, 1)
             unit = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
             extent = np.maximum(np.abs(at).max(axis=1, keepdims=True), 1)
-            slope = central_difference(lambda a: np.asarray(self.custom.gradient(a, rows)), at, unit, extent)
+            slope = central_difference(lambda a: np.asarray(self.custom.gradient(a, targets)), at, unit, extent)
             out[...] = (slope * length).T
         else:
             raise TypeError(
@@ -286,9 +286,10 @@ class _Custom(Cost):
         return np.asarray(result).T
 
     @staticmethod
-    def _as_rows(A: Array, Y: Array) -> Array:
-        """Targets as numbers (n, units)."""
-        return (one_hot(Y, len(A), A.dtype) if holds_labels(Y) else Y).T
+    def _as_rows(A: Array, Y: Array) -> tuple[Array, Array]:
+        """Outputs and targets as numbers (n, units)."""
+        numbers = one_hot(Y, len(A), A.dtype) if holds_labels(Y) else Y
+        return read_only(A.T), read_only(numbers.T)
 
 
 COSTS: dict[str, Cost] = {kind.name: kind() for kind in (Quadratic, LogisticCrossEntropy, SoftmaxCrossEntropy)}

@@ -29,12 +29,13 @@ from mlp.batches import check_rows
 from mlp.blas import Array
 from mlp.checks import check_parameters, converted
 from mlp.layers import Layer
+from mlp.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlp.objective import Objective
 
 #: Passes are kept between products where all their arrays take no more bytes than this (A, Δ and E ⊙ σ″, 12 to 24 bytes a
-#: unit and example); where they would take more, each product goes through them again, a chunk at a time.
+#: unit and example; what layers keep besides comes on top: lowered images of a Conv about half as much again); where they would take more, each product goes through them again, a chunk at a time.
 KEPT_BYTES = 1 << 30
 
 
@@ -53,10 +54,10 @@ class Along:
 
 
 class Chunk:
-    """Some examples after both passes: their buffers, their targets, and E^ℓ ⊙ σ″(Z^ℓ) once that is asked for."""
+    """Some examples after both passes: their buffers, targets, weights, and E^ℓ ⊙ σ″(Z^ℓ) once that is asked for."""
 
-    def __init__(self, of: Buffers, Y: Array):
-        self.of, self.Y = of, Y
+    def __init__(self, of: Buffers, Y: Array, weights: Array | None):
+        self.of, self.Y, self.weights = of, Y, weights
         self._bends: list[Array | None] = []
 
     def bends(self, layers: Sequence[Layer]) -> list[Array | None]:
@@ -143,7 +144,7 @@ class Kept:
         if self._theta is not None and np.array_equal(self._theta, theta) and _same(self._rows, rows):
             if work.sparse is not None and self._sparse is not None:
                 work.sparse.gained, work.sparse.curvature = self._sparse
-            yield from self._chunks
+            yield from self._again(work)
             return
         keep = n * bytes_each(objective.net.layers, objective.dtype) <= KEPT_BYTES
         if not keep or n != sum(chunk.of.n for chunk in self._chunks):
@@ -151,17 +152,24 @@ class Kept:
         self._theta, self._chunks = None, []
         self._cost = objective._prepare_sparsity(theta, rows, objective.noise)
         stack = work.stack(work.layers_at(theta), objective.noise)
-        for of, Y in work.passes(rows, objective.noise, kept=self._buffers if keep else None):
-            self._cost += objective._learn(stack, of, Y) / n
-            chunk = Chunk(of, Y if not keep or Y is of.A[0] else Y.copy())
-            if keep:
-                self._chunks.append(chunk)
+        for of, Y, weights in work.passes(rows, objective.noise, kept=self._buffers if keep else None):
+            self._cost += objective._learn(stack, of, Y, weights) / n
+            if keep:  # targets and weights lie in room that the next chunk's will take
+                own = Y if Y is of.A[0] else Y.copy()
+                self._chunks.append(Chunk(of, own, None if weights is None else weights.copy()))
             else:
-                yield chunk
+                yield Chunk(of, Y, weights)
         if keep:
             self._theta, self._rows = theta.copy(), rows
             self._sparse = None if work.sparse is None else (work.sparse.gained, work.sparse.curvature)
-            yield from self._chunks
+            yield from self._again(work)
+
+    def _again(self, work: Workspace) -> Iterator[Chunk]:
+        """The chunks that are kept, each as if it had just come from its passes."""
+        for chunk in self._chunks:
+            if work.sparse is not None:
+                work.sparse.weights = chunk.weights
+            yield chunk
 
     def serves(self, rows: Array | None) -> bool:
         """Whether products over these rows have been asked for, and their passes are kept."""
@@ -213,10 +221,12 @@ def product(objective: "Objective", kept: Kept, theta: Any, v: Any, rows: Any, e
 
 
 def _output_error_along(objective: "Objective", chunk: Chunk, along: Along, exact: bool) -> None:
-    """R{Δ^L}, of which whatever scales an example's Δ^L is a factor as well."""
+    """R{Δ^L}, times the examples' weights as Δ^L is."""
     of, out = chunk.of, along.Delta[-1]
     spare, σ = of.spare(out), objective.net.output
     objective.cost.error_along(of.Z[-1], of.A[-1], chunk.Y, along.Z[-1], along.A[-1], σ, exact, out, spare)
+    if chunk.weights is not None:
+        out *= chunk.weights
 
 
 def _prepare_sparsity(objective: "Objective", kept: Kept, d: Direction, theta: Array, rows: Array | None) -> None:
@@ -229,10 +239,9 @@ def _prepare_sparsity(objective: "Objective", kept: Kept, d: Direction, theta: A
     for chunk in kept.chunks(objective, theta, rows):
         along = kept.along(d.layers, chunk.of)
         forward_along(d, chunk.of, along, below)
-        total += along.A[below].sum(axis=1)
+        total += along.A[below].sum(axis=1) if chunk.weights is None else along.A[below] @ chunk.weights
         n += chunk.of.n
     sparse.gained_along = (sparse.curvature * total / n).astype(objective.dtype)
-    d.linear[below] = sparse.linearised()
 
 
 def refuse(objective: "Objective") -> None:
@@ -267,7 +276,7 @@ class Curvature(LinearOperator):  # type: ignore[misc]
 
 
 def squared_gradients(objective: "Objective", kept: Kept, theta: Any, rows: Any) -> Array:
-    """(1/n) Σᵢ (∂Cᵢ/∂θ)², element by element, (P,): of one example, ∂C/∂W = δ aᵀ, whose squares are δ² (a²)ᵀ.
+    """(1/n) Σᵢ wᵢ (∂Cᵢ/∂θ)², element by element, (P,): of one example, ∂C/∂W = δ aᵀ, whose squares are δ² (a²)ᵀ.
 
     Where a layer shares parameters among several places, it is the sum of the places' squares.
     """
@@ -278,9 +287,10 @@ def squared_gradients(objective: "Objective", kept: Kept, theta: Any, rows: Any)
     with np.errstate(all="ignore"), objective._work.alone:
         into = objective._work.stack(objective.net.at(out).layers, objective.noise)
         for chunk in kept.chunks(objective, own, chosen):
-            of = chunk.of
+            of, w = chunk.of, chunk.weights
+            root = None if w is None else np.divide(1, np.sqrt(w), out=np.zeros_like(w), where=w > 0)
             for l, layer in enumerate(into, 1):
-                if layer.size:
-                    layer.gradient(of.Delta[l] ** 2, of.A[l - 1] ** 2, 1.0, of.scratch[l])
+                if layer.size:  # of the wᵢδᵢ that Δ holds, √wᵢ δᵢ is to be squared
+                    layer.add_squares(of.Delta[l] if root is None else of.Delta[l] * root, of.A[l - 1], of.scratch[l])
         out /= len(objective) if chosen is None else len(chosen)
     return out.astype(np.float64, copy=False)

@@ -1,8 +1,8 @@
 """`MLP`: layers over one parameter vector θ, which predicts. How it learns is in backprop.py and objective.py."""
 
+import math
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,43 +11,58 @@ from mlp.activations import Activation
 from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import check_input, copy_input
 from mlp.blas import Array
-from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, shown
+from mlp.checks import check_dtype, check_generator, check_integer, check_parameters, converted, is_sequence, shown
 from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
+from mlp.layers.base import show_shape
+from mlp.layers.dense import MOST_UNITS
+from mlp.layers.windows import receptive_fields
+
+if TYPE_CHECKING:
+    from mlp.data.preparation import Preparation
 
 
 class MLP:
     """A multilayer perceptron.
 
     Args:
-        layers: sizes from input to output, `[784, 256, 10]`, or layers one by one, such as `Dense`. With just two sizes the
-            network has no hidden layer: softmax, logistic or linear regression.
+        layers: from input to output, sizes, `[784, 256, 10]`, or layers such as `Conv` and `Dense`, or both; the first may be
+            an image's shape, (height, width) or (height, width, channels), from which all others follow. With just two
+            sizes the network has no hidden layer: softmax, logistic or linear regression.
         hidden: the hidden layers' activation: a name, an object, or a sequence with one for each hidden layer.
         output: the output layer's activation.
         init: how weights are drawn (see initializers.py); biases start at zero.
         dtype: "float32" or "float64", of the parameters and of all arithmetic.
         seed: of the weights: an integer, a `numpy.random.Generator`, or None for a different draw each time.
 
-    `hidden` and `output` belong to a network given by sizes; layers given one by one bring their own.
+    `hidden` and `output` are for sizes, and for layers without an activation of their own; others bring theirs. An image
+    is a row of X as everywhere: row by row, channels last.
 
     Attributes:
+        in_shape: the shape of an input: (features,), or an image's.
         theta: every parameter, one vector: W¹ row by row, b¹, W², b², …
         layers: the layers, whose W and b are views of theta.
+        preparation: what is done to raw data before the network sees it, and what its outputs are called; or None. Files
+            keep it (`save`), `predict` uses it, `forward` and all training do not.
     """
+
+    #: Of networks that take numbers as they are.
+    preparation: "Preparation | None" = None
 
     def __init__(
         self,
-        layers: Sequence[int] | Sequence[Layer],
+        layers: Sequence[Any],
         hidden: Any = "relu",
         output: Any = "softmax",
         init: Any = "glorot_uniform",
         dtype: Any = "float32",
         seed: int | np.random.Generator | None = None,
     ):
-        given = _given_layers(layers, hidden, output)
+        self.in_shape, given = _place_layers(layers, hidden, output)
         _check_activations(given)
         self.dtype = check_dtype("dtype", dtype)
-        self._place(given, np.empty(sum(layer.size for layer in given), self.dtype))
+        count = check_integer("parameters of all layers", sum(layer.size for layer in given), at_least=0, at_most=1 << 58)
+        self._place(given, np.empty(count, self.dtype))
         self.initialize(seed, init)
 
     def _place(self, layers: Sequence[Layer], theta: Array) -> None:
@@ -67,18 +82,21 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy, pickle) has its own vector, and its layers have views of that one."""
-        self.dtype = state["dtype"]
+        self.dtype, self.in_shape, self.preparation = state["dtype"], state["in_shape"], state.get("preparation")
         self._place(state["layers"], state["_theta"])
 
     def at(self, theta: Array) -> Self:
         """The same network with its parameters in another vector (P,), of the network's dtype; no number is copied."""
-        if not isinstance(theta, np.ndarray) or check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
-            raise TypeError(f"theta: received {shown(theta)}, but it must be a vector ({self._theta.size},) of {self.dtype}")
+        allowed = f"it must be an array ({self._theta.size},) of {self.dtype}, since no number is copied"
+        if not isinstance(theta, np.ndarray):
+            raise TypeError(f"theta: received {shown(theta)}, but {allowed}")
+        if check_parameters("theta", theta, self._theta.size).dtype != self.dtype:
+            raise TypeError(f"theta: received dtype {theta.dtype}, but {allowed}")
         return self._like(theta)
 
     def _like(self, theta: Array) -> Self:
         network = object.__new__(type(self))
-        network.dtype = theta.dtype
+        network.dtype, network.in_shape, network.preparation = theta.dtype, self.in_shape, self.preparation
         network._place(self.layers, theta)
         return network
 
@@ -139,11 +157,33 @@ class MLP:
         The label is the largest output's number; of a single logistic output, whether it is above ½. (For several
         labels at once, ask `forward(X) > 0.5`.) Other outputs are (n, units), or (n,) where there is a single one. 8-bit
         unsigned X is taken as pixel intensities, as in `forward`.
+
+        A network with a `preparation` takes raw data instead, which is prepared first: a table, a frame or an array with the
+        table's columns, unscaled (`Preparation.inputs` has the details). It answers with the classes' names (integers, where
+        the names are such), or with numbers in the target's own units. `forward` takes prepared numbers always.
         """
-        return answers(self.forward(X), self.output, self.dtype)
+        if self.preparation is None:
+            return answers(self.forward(X), self.output, self.dtype)
+        outputs = self.forward(self.preparation.inputs(X, self.dtype))
+        answers(outputs, self.output, self.dtype)  # which refuses NaN
+        return self.preparation.answers(outputs)
+
+    def summary(self) -> str:
+        """A table of the layers: output shape, parameters, multiply-adds for an example, and the receptive field, which is
+        how much of the image a unit sees."""
+        rows = [("layer", "output", "parameters", "multiply-adds", "sees"), (f"input {show_shape(self.in_shape)}", *[""] * 4)]
+        for layer, field in zip(self.layers, receptive_fields(self.layers), strict=True):
+            sees = "all" if field is None else show_shape(field)
+            rows.append((repr(layer), show_shape(layer.out_shape), f"{layer.size:,}", f"{layer.multiply_adds:,}", sees))
+        products = sum(layer.multiply_adds for layer in self.layers)
+        rows.append(("total", "", f"{self.theta.size:,}", f"{products:,}", ""))
+        first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = (f"{row[0]:{first}}  " + "  ".join(map(str.rjust, row[1:], others)) for row in rows)
+        return "\n".join(map(str.rstrip, lines))
 
     def __repr__(self) -> str:
-        return f"MLP([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
+        image = f"{self.in_shape}, " if len(self.in_shape) > 1 else ""
+        return f"MLP([{image}{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
 
 
 def check_network(name: str, net: Any) -> MLP:
@@ -172,49 +212,75 @@ def labels_from(outputs: Array) -> Array:
     return labels
 
 
-def count_right(A: Array, Y: Array, activation: Activation) -> float:
-    """How many of n examples' labels are right, from outputs A (units, n) of that activation and targets Y, labels (n,) or
-    numbers (units, n); of several labels at once, each counts for its part."""
+def which_right(A: Array, Y: Array, activation: Activation) -> Array:
+    """Which of n examples' labels are right, (n,), from outputs A (units, n) of that activation and targets Y, labels (n,) or
+    numbers (units, n); of several labels at once, the share that is right."""
     if holds_labels(Y):
-        return float(np.count_nonzero(A.argmax(axis=0) == Y))
-    if activation.name == "softmax":
-        return float(np.count_nonzero(A.argmax(axis=0) == Y.argmax(axis=0)))
-    right: float = np.mean((A > 0.5) == (Y > 0.5)) * A.shape[1]
+        right: Array = np.equal(A.argmax(axis=0), Y)
+    elif activation.name == "softmax":
+        right = np.equal(A.argmax(axis=0), Y.argmax(axis=0))
+    else:
+        right = np.equal(A > 0.5, Y > 0.5).mean(axis=0)
     return right
 
 
-def _given_layers(layers: Sequence[int] | Sequence[Layer], hidden: Any, output: Any) -> list[Layer]:
-    """The layers that the arguments of `MLP` describe, checked to fit on each other."""
-    if isinstance(layers, str) or not isinstance(layers, Sequence | np.ndarray) or len(layers) == 0:
+def _place_layers(layers: Any, hidden: Any, output: Any) -> tuple[tuple[int, ...], list[Layer]]:
+    """The input's shape and the layers that the arguments of `MLP` describe, each over the shape that those below leave."""
+    if not is_sequence(layers) or len(layers) == 0:
         raise TypeError(f"layers: received {shown(layers)}, but it must be sizes, [784, 256, 10], or layers such as Dense")
-    given = [layer for layer in layers if isinstance(layer, Layer)]
-    if not given:
-        return _dense_layers(list(layers), hidden, output)
-    if len(given) != len(layers):
-        raise TypeError("layers: received both sizes and layers, but they must be all of one kind")
-    for number, (below, above) in enumerate(pairwise(given), 1):
-        if above.fan_in != below.units:
-            raise ValueError(
-                f"layers: layer {number + 1} takes {above.fan_in} inputs, but layer {number} has {below.units} units"
-            )
-    return given
+    first, *rest = layers
+    if isinstance(first, Layer):
+        if not hasattr(first, "fan_in"):
+            raise ValueError(f"layers: received {first!r} first, but its input must stand before it: (height, width)")
+        shape, rest = first.in_shape, list(layers)
+    elif isinstance(first, tuple | list):
+        sizes = enumerate(first)
+        shape = tuple(check_integer(f"layers[0][{axis}]", size, at_least=1, at_most=MOST_UNITS) for axis, size in sizes)
+    else:
+        shape = (check_integer("layers[0]", first, at_least=1, at_most=MOST_UNITS),)
+    if not rest:
+        raise ValueError(f"layers: received {shown(list(layers))}, but it needs an input and an output size at least")
+    placed: list[Layer] = []
+    below = shape
+    for number, (entry, activation) in enumerate(zip(rest, _activations(rest, hidden, output), strict=True), 1):
+        if isinstance(entry, Layer):
+            layer = entry
+        else:
+            units = check_integer(f"layers[{number}]", entry, at_least=1, at_most=MOST_UNITS)
+            layer = Dense(math.prod(below), units, activation)
+        try:
+            placed.append(layer.placed(below, activation))
+        except ValueError as error:
+            raise ValueError(f"layers: layer {number}, {layer!r}: {error}") from None
+        for name in ("fan_in", "units"):
+            size = getattr(placed[-1], name, None)
+            check_integer(f"layers: {name} of layer {number}", size, at_least=1, at_most=MOST_UNITS)
+        below = placed[-1].out_shape
+    return shape, placed
 
 
-def _dense_layers(entries: list[Any], hidden: Any, output: Any) -> list[Layer]:
-    """Dense layers of those sizes."""
-    sizes = [check_integer(f"layers[{i}]", size, at_least=1) for i, size in enumerate(entries)]
-    if len(sizes) < 2:
-        raise ValueError(f"layers: received {shown(sizes)}, but it needs an input and an output size at least")
-    count = len(sizes) - 2
-    per_layer = list(hidden) if isinstance(hidden, list | tuple) else [activations.get(hidden, "hidden")] * count
-    if len(per_layer) != count:
-        raise ValueError(f"hidden: received {len(per_layer)} activations, but there are {count} hidden layers")
-    chosen = [activations.get(a, "hidden") for a in per_layer] + [activations.get(output, "output")]
-    return [Dense(n_in, n_out, a) for (n_in, n_out), a in zip(pairwise(sizes), chosen, strict=True)]
+def _activations(entries: Sequence[Any], hidden: Any, output: Any) -> list[Activation]:
+    """The activation that each entry takes where it has none of its own: `hidden`, or the output's at the end."""
+    takes = [not isinstance(entry, Layer) or getattr(entry, "own_activation", entry) is None for entry in entries[:-1]]
+    count = sum(takes)
+    if isinstance(hidden, list | tuple):
+        if len(hidden) != count:
+            raise ValueError(f"hidden: received {len(hidden)} activations, but there are {count} hidden layers")
+        chosen = iter([activations.get(one, "hidden") for one in hidden])
+    else:
+        chosen = iter([activations.get(hidden, "hidden")] * count)
+    identity = activations.get("identity")
+    return [next(chosen) if takes_one else identity for takes_one in takes] + [activations.get(output, "output")]
 
 
 def _check_activations(layers: Sequence[Layer]) -> None:
     """Softmax belongs at the output, over more than one unit."""
+    for number, layer in enumerate(layers, 1):
+        if not isinstance(layer.activation, Activation):
+            raise TypeError(
+                f"layers: layer {number} has the activation {shown(layer.activation)}, but it must be an mlp.Activation: "
+                "mlp.activations.get makes one of a name"
+            )
     for number, layer in enumerate(layers[:-1], 1):
         if layer.activation.name == "softmax":
             raise ValueError(f"hidden: layer {number} is 'softmax', which is allowed for the output layer only")

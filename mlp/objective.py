@@ -1,6 +1,6 @@
 """`Objective`: the cost/gradient function of a network over examples, which every minimiser receives.
 
-    C(θ) = (1/n) Σᵢ Cᵢ + (λ/2) Σ_ℓ ‖W^ℓ‖²            biases are never decayed
+    C(θ) = (1/n) Σᵢ wᵢCᵢ + (λ/2) Σ_ℓ ‖W^ℓ‖²            biases are never decayed; wᵢ = 1 unless given
                        + β Σⱼ KL(ρ ‖ ρ̂ⱼ)             only where a hidden layer's activations are to be sparse
 
 It is a function of the parameter vector alone: calling it changes neither the network nor the vector. Read `accumulate`
@@ -13,6 +13,7 @@ any, images and units are left as they are.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple, Self
@@ -21,13 +22,13 @@ import numpy as np
 
 from mlp import costs, curvature
 from mlp.backprop import Buffers, add_gradients, backward_pass, chunk_size, forward_pass
-from mlp.batches import Distort, check_input, check_rows, check_targets, copy_input
+from mlp.batches import Distort, check_input, check_rows, check_targets, check_weights, copy_input
 from mlp.blas import Array, scale
 from mlp.checks import check_callable, check_number, check_parameters
 from mlp.costs import holds_labels
 from mlp.layers import Layer
 from mlp.layers.dropout import check_dropout
-from mlp.network import MLP, check_network, count_right
+from mlp.network import MLP, check_network, which_right
 from mlp.noise import Noise, check_noise
 from mlp.penalties import Sparsity, WeightDecay, check_sparsity, norm_of_decayed, shorten_rows
 from mlp.workspace import Workspace
@@ -62,6 +63,9 @@ class Objective:
             Calls without noise, such as SciPy's, drop and distort nothing.
         max_norm: the largest norm that a unit's incoming weights may have, above 0, or None. It is no part of the cost:
             `constrain` sees to it, which `sgd` and `adam` call after every step.
+        weights: how much each example counts, (n,) numbers of at least 0, not all 0, which are scaled to mean 1: with a
+            weight of 2 as if it were there twice, with 0 not at all, in the cost, the gradient and the evaluation. None: all
+            alike.
 
     Scratch memory is kept from call to call (workspace.py), so an objective serves one call at a time; a second one, from
     another thread or from a cost of your own, is refused.
@@ -81,6 +85,7 @@ class Objective:
         distort: Distort | None = None,
         dropout: Sequence[float] | None = None,
         max_norm: float | None = None,
+        weights: Any = None,
     ):
         self.net = check_network("net", net)
         self.dtype = net.dtype
@@ -94,12 +99,13 @@ class Objective:
         self.distort = distort
         self.dropout = None if dropout is None else check_dropout(dropout, len(net.layers))
         self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, above=0)
+        self.weights = check_weights(weights, len(self.X), net.dtype)
         #: The noise of calls that are given none: None, but for `with_noise`.
         self.noise: Noise | None = None
         self._make_workspace()
 
     def _make_workspace(self) -> None:
-        self._work = Workspace(self.net, self.X, self.Y, self.distort, self.dropout, self.sparsity)
+        self._work = Workspace(self.net, self.X, self.Y, self.weights, self.distort, self.dropout, self.sparsity)
         #: Where a step's gradient is added up that goes into θ itself, over several chunks.
         self._step: Array | None = None
         #: The passes that products with the Hessian go through.
@@ -143,7 +149,8 @@ class Objective:
     @property
     def noisy(self) -> bool:
         """Whether calls need noise to be what training is to see."""
-        return self.noise is None and (self.distort is not None or self.dropout is not None)
+        random = self.distort is not None or self.dropout is not None or any(layer.draws for layer in self.net.layers)
+        return self.noise is None and random
 
     def with_noise(self, noise: Noise) -> Self:
         """The same objective with these distortions and masks in every call: a function of θ and rows alone again, which
@@ -154,7 +161,7 @@ class Objective:
 
     def astype(self, dtype: Any) -> Self:
         """The same objective with its arithmetic in another dtype."""
-        settings = self.cost, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm
+        settings = self.cost, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm, self.weights
         other = type(self)(self.net.astype(dtype), self.X, self.Y, *settings)
         other.noise = self.noise
         return other
@@ -204,7 +211,8 @@ class Objective:
         numpy's floating-point warnings are the caller's to silence.
         """
         n = len(self) if rows is None else len(rows)
-        if out is theta and n > self._work.chunk:  # the first chunk's step must not move θ under the second
+        if out is theta and not (self._work.in_place and n <= self._work.chunk and beta == 1.0):
+            # θ must stay what it is until everything has been read off it
             if self._step is None:
                 self._step = np.empty_like(theta)
             cost = self.accumulate(theta, rows, self._step, alpha, 0.0, noise)
@@ -216,9 +224,9 @@ class Objective:
         with self._work.alone:
             sparse = self._prepare_sparsity(theta, rows, noise)
             layers, into = self._work.layers_at(theta), self._work.layers_at(out)
-            for buffers, Y in self._work.passes(rows, noise):
+            for buffers, Y, weights in self._work.passes(rows, noise):
                 stack = self._work.stack(layers, noise)
-                total += self._learn(stack, buffers, Y)
+                total += self._learn(stack, buffers, Y, weights)
                 if first:
                     if beta != 1.0:
                         scale(beta, out)
@@ -227,16 +235,18 @@ class Objective:
                 add_gradients(self._work.stack(into, noise), buffers, alpha / n)
         return total / n + sparse
 
-    def _learn(self, stack: Sequence[Layer], buffers: Buffers, Y: Array) -> float:
-        """Both passes over a batch: from A⁰ to the errors Δ; returns Σᵢ Cᵢ."""
+    def _learn(self, stack: Sequence[Layer], buffers: Buffers, Y: Array, weights: Array | None) -> float:
+        """Both passes over a batch: from A⁰ to the errors Δ; returns Σᵢ wᵢCᵢ."""
         forward_pass(stack, buffers)
         Z, A, Delta = buffers.Z[-1], buffers.A[-1], buffers.Delta[-1]
-        total = float(np.add.reduce(self.cost.values(Z, A, Y, spare=Delta)))
+        total = _sum(self.cost.values(Z, A, Y, spare=Delta), weights)
         self.cost.output_error(Z, A, Y, self.net.output, out=Delta, spare=buffers.spare(A))
+        if weights is not None:
+            Delta *= weights
         backward_pass(stack, buffers)
         return total
 
-    def _prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None) -> float:
+    def _prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None, learning: bool = True) -> float:
         """The sparsity penalty over those rows, whose derivative the passes will add to each example's error.
 
         The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
@@ -247,9 +257,10 @@ class Objective:
         below = stack.index(self._work.sparse)  # so many layers
         total = np.zeros(self._work.sparse.units)
         n = 0
-        for buffers, _ in self._work.passes(rows, noise):
+        for buffers, _, weights in self._work.passes(rows, noise, learning):
             forward_pass(stack[:below], buffers)
-            total += buffers.A[below].sum(axis=1)
+            A = buffers.A[below]
+            total += A.sum(axis=1) if weights is None else A @ weights
             n += buffers.n
         tiny = np.finfo(self.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
         mean = np.clip(total / n, tiny, 1 - tiny)
@@ -274,13 +285,13 @@ class Objective:
         own = self._check_theta(theta)
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"), self._work.alone:
-            sparse = self._prepare_sparsity(own, None, None)
+            sparse = self._prepare_sparsity(own, None, None, learning=False)
             stack = self._work.stack(self._work.layers_at(own), None)
-            for buffers, Y in self._work.passes(None, None, learning=False):
+            for buffers, Y, weights in self._work.passes(None, None, learning=False):
                 forward_pass(stack, buffers)
                 Z, A = buffers.Z[-1], buffers.A[-1]
-                right += count_right(A, Y, self.net.output) if self.classifies else 0.0
-                total += float(np.add.reduce(self.cost.values(Z, A, Y, spare=buffers.spare(A))))
+                right += _sum(which_right(A, Y, self.net.output), weights) if self.classifies else 0.0
+                total += _sum(self.cost.values(Z, A, Y, spare=buffers.spare(A)), weights)
         return Evaluation(total / len(self) + sparse + self.penalty(own), right / len(self) if self.classifies else None)
 
     # Curvature (curvature.py)
@@ -307,7 +318,7 @@ class Objective:
         return curvature.Curvature(self, theta, rows, exact=False)
 
     def squared_gradients(self, theta: Array, rows: Any = None) -> Array:
-        """(1/n) Σᵢ (∂Cᵢ/∂θ)², element by element, without the penalty: a new vector (P,) of float64."""
+        """(1/n) Σᵢ wᵢ (∂Cᵢ/∂θ)², element by element, without the penalty: a new vector (P,) of float64."""
         return curvature.squared_gradients(self, self._kept, theta, rows)
 
     # What else the recursion tells
@@ -323,7 +334,7 @@ class Objective:
         return gradient
 
     def errors(self, theta: Array, rows: Any = None) -> list[Array]:
-        """Δ¹, …, Δ^L, each (n, units): the errors of each example, not averaged, by layer."""
+        """Δ¹, …, Δ^L, each (n, units): the errors of each example (times its weight), not averaged, by layer."""
         parts = [
             [Delta.T.copy() for layer, Delta in zip(stack, buffers.Delta[1:], strict=True) if not layer.inserted]
             for stack, buffers in self._backward_passes(theta, rows)
@@ -332,7 +343,7 @@ class Objective:
 
     def layer_norms(self, theta: Array, rows: Any = None) -> dict[str, Array]:
         """How large errors and gradients are by layer, (L,): "delta", the root mean square of ‖δ^ℓ‖ over the examples,
-        and "W", ‖∂C/∂W^ℓ‖ (Frobenius). `mlp.plots.gradients` draws a list of these."""
+        and "W", ‖∂C/∂W^ℓ‖ (Frobenius), NaN of a layer without weights. `mlp.plots.gradients` draws a list of these."""
         gradient = self(theta, rows)[1]
         errors = self.errors(theta, rows)
         with np.errstate(all="ignore"):  # what overflows shows in the norms
@@ -348,8 +359,8 @@ class Objective:
         with np.errstate(all="ignore"), self._work.alone:
             self._prepare_sparsity(own, chosen, self.noise)
             stack = self._work.stack(self._work.layers_at(own), self.noise)
-            for buffers, Y in self._work.passes(chosen, self.noise, to_input=True):
-                self._learn(stack, buffers, Y)
+            for buffers, Y, weights in self._work.passes(chosen, self.noise, to_input=True):
+                self._learn(stack, buffers, Y, weights)
                 yield stack, buffers
 
     def _check_theta(self, theta: Any) -> Array:
@@ -370,11 +381,17 @@ class Objective:
         """A digest of all that decides the cost: settings, and a thousand of the examples. States of runs carry it."""
         settings = (
             [(type(layer).__name__, layer.describe()) for layer in self.net.layers],
-            (self.cost.name, self.weight_decay, self.sparsity, repr(self.distort), self.dropout, self.max_norm),
+            (self.cost.name, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm, self.noise),
             (str(self.dtype), self.X.shape, str(self.X.dtype)),
         )
-        digest = hashlib.sha256(repr(settings).encode())
+        said = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))  # a function's address is another in each process
+        digest = hashlib.sha256(said.encode())
         some = slice(None, None, max(1, len(self) // 1000))
-        for array in (self.X, self.Y):
+        for array in (self.X, self.Y, self.weights):
             digest.update(b"" if array is None else np.ascontiguousarray(array[some]).tobytes())
         return digest.hexdigest()
+
+
+def _sum(values: Array, weights: Array | None) -> float:
+    """Σ values of n examples, each times its weight where there are weights."""
+    return float(np.add.reduce(values) if weights is None else values @ weights)

@@ -6,9 +6,8 @@
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +43,9 @@ def decayed_vectors(layer: Layer) -> list[Array]:
 
 
 def norm_of_decayed(layer: Layer) -> float:
-    """The Frobenius norm of all that is decayed in a layer; 0 where nothing is."""
+    """The Frobenius norm of all that is decayed in a layer; NaN where nothing is."""
+    if not layer.decayed:
+        return float("nan")
     return float(np.sqrt(sum(float(np.vdot(W, W)) for W in decayed_vectors(layer))))
 
 
@@ -117,6 +118,8 @@ class SparseUnits(Layer):
     def __init__(self, units: int):
         self.fan_in = self.units = units
         self.gained: Array = np.zeros(units)
+        #: The weights of the examples at hand, (n,), or None.
+        self.weights: Array | None = None
         #: How `gained` changes with the mean activations; and by how much it does along a direction (curvature.py).
         self.curvature: Array = np.zeros(units)
         self.gained_along: Array = np.zeros(units)
@@ -125,10 +128,24 @@ class SparseUnits(Layer):
         out[...] = A
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
-        np.add(Delta, self.gained[:, None], out=out)
+        np.add(Delta, self._of_each(self.gained), out=out)
 
-    def linearised(self) -> Self:
-        """The error gains R{gained}."""
-        layer = copy(self)
-        layer.gained = self.gained_along
-        return layer
+    def _of_each(self, gained: Array) -> Array:
+        """What each example's error gains, (units, 1), or (units, n) where they have weights."""
+        return gained[:, None] if self.weights is None else gained[:, None] * self.weights
+
+    def linearised(self) -> Layer:
+        return SparseUnitsAlong(self)
+
+
+class SparseUnitsAlong(Layer):
+    """`SparseUnits` as it acts on changes (curvature.py): the error gains R{gained}."""
+
+    def __init__(self, of: SparseUnits):
+        self.of = of
+
+    def forward(self, A: Array, out: Array, scratch: None) -> None:
+        out[...] = A
+
+    def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
+        np.add(Delta, self.of._of_each(self.of.gained_along), out=out)

@@ -41,6 +41,7 @@ class Workspace:
     Args:
         net: the network.
         X, Y: inputs (n, features) and targets, (n,) labels or (n, outputs) numbers, or None: the inputs; checked.
+        weights: the examples' weights (n,), or None.
         distort: what is done to inputs as they are gathered, or None.
         dropout: the rate for each layer's inputs, or None.
         sparsity: which hidden layer is to be sparse, or None.
@@ -51,6 +52,7 @@ class Workspace:
         net: MLP,
         X: Array,
         Y: Array | None,
+        weights: Array | None,
         distort: Distort | None,
         dropout: Sequence[float] | None,
         sparsity: Sparsity | None,
@@ -58,6 +60,8 @@ class Workspace:
         self.net = net
         self.examples = len(X)
         self.chunk = chunk_size(net.layers, net.dtype)
+        #: Whether one chunk's gradient may be added straight into θ.
+        self.in_place = all(layer.adds_in_place for layer in net.layers if layer.size)
         #: To be held while anything here is in use.
         self.alone = Alone()
         #: Stands above the layer that is to be sparse; its `gained` is to be set before a backward pass.
@@ -66,7 +70,7 @@ class Workspace:
         rates = dropout or [0.0] * len(net.layers)
         pairs = zip(net.layers, rates, strict=True)
         self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
-        self._batches = Batches(X, Y, distort)
+        self._batches = Batches(X, Y, weights, distort)
         self._buffers: dict[tuple[int, ...], Buffers] = {}
         self._views: list[tuple[Array, list[Layer]]] = []
 
@@ -99,11 +103,12 @@ class Workspace:
         learning: bool = True,
         to_input: bool = False,
         kept: dict[int, Buffers] | None = None,
-    ) -> Iterator[tuple[Buffers, Array]]:
-        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets).
+    ) -> Iterator[tuple[Buffers, Array, Array | None]]:
+        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets, weights).
 
-        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n). Given
-        `kept`, each chunk has buffers of its own, which are found and left there by the number of the chunk's first row.
+        Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n), weights
+        (n,) or None. Given `kept`, each chunk has buffers of its own, which are found and left there by the number of the
+        chunk's first row.
         """
         n = self.examples if rows is None else len(rows)
         rng = None if noise is None else generator(noise)
@@ -112,7 +117,7 @@ class Workspace:
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
             if kept is None:
-                buffers = self._buffers_for(stack, stop - start, learning, to_input)
+                buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)
             else:
                 buffers = kept.get(start) or Buffers(stack, stop - start, self.net.dtype, learning, to_input)
                 kept[start] = buffers
@@ -120,11 +125,14 @@ class Workspace:
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
                     layer.draw(scratch, rng)
-            yield buffers, self._batches.targets(chosen, buffers.A[0])
+            weights = self._batches.weights(chosen)
+            if self.sparse is not None:
+                self.sparse.weights = weights
+            yield buffers, self._batches.targets(chosen, buffers.A[0]), weights
 
-    def _buffers_for(self, stack: Sequence[Layer], n: int, learning: bool, to_input: bool) -> Buffers:
-        """Buffers for n examples: those of the last few sizes are kept."""
-        key = n, len(stack), learning, to_input
+    def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
+        """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""
+        key = n, as_is, learning, to_input
         if key not in self._buffers:
             while len(self._buffers) >= 4:
                 del self._buffers[next(iter(self._buffers))]

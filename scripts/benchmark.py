@@ -119,9 +119,9 @@ def products_round(row, n):
         for start in range(0, n, batch):
             m = min(batch, n - start)
             a, delta = [part[:m] for part in A], [part[:m] for part in Delta]
-            for l in layers:  # noqa: E741
+            for l in layers:
                 gemm(1.0, a[l], W[l].T, 0.0, a[l + 1])
-            for l in reversed(layers):  # noqa: E741
+            for l in reversed(layers):
                 if l:
                     gemm(1.0, delta[l + 1], W[l], 0.0, delta[l])
                 gemm(-1e-9, delta[l + 1].T, a[l], 1.0, W[l])
@@ -419,7 +419,7 @@ def command_round(engine, environment):
             [sys.executable, "-c", waiting, *map(str, command)], env=environment, capture_output=True, text=True, check=True
         )
         seconds = time.perf_counter() - begun
-    accuracy, memory = done.stdout.splitlines()[-2:]
+    accuracy, *_, memory = done.stdout.splitlines()
     return seconds, int(memory) / 1024, float(accuracy.removeprefix("Test accuracy: ").split(" ")[0])
 
 

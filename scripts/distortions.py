@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from picture import add_out, write
 
 import mlp
-from mlp.distort import parse
+from mlp.data.distortions import parse
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument(

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 import mlp
-from mlp import command
+from mlp import cli
 from mlp.checkpoint import load_notes, read_configuration
 from mlp.checks import check_name
 from mlp.plots.runs import METRICS, columns_of
@@ -169,7 +169,7 @@ class Trainer:
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self.stopped:
-            command.say("stopped; the same command goes on with the runs")
+            cli.say("stopped; the same command goes on with the runs")
             return 128 + self.stopped
         return next((status for status in statuses if status), 0)
 
@@ -180,7 +180,7 @@ class Trainer:
         if self.stopped or self.failed or notes.get("status") == 0:
             return 0
         if notes.get("status"):
-            command.say(f"seed {seed} | {notes['message']} (remove {place} to train it anew)")
+            cli.say(f"seed {seed} | {notes['message']} (remove {place} to train it anew)")
             return 1
         if (place / "config.json").exists():
             options = ["--resume", str(place), "--no-plots"]
@@ -200,11 +200,11 @@ class Trainer:
             for line in process.stdout or ():
                 # what a recipe is chosen by is not the test set
                 if not (self.arguments.validate and line.startswith("Test accuracy")):
-                    command.say(f"seed {seed} | {line.rstrip()}")
+                    cli.say(f"seed {seed} | {line.rstrip()}")
         del self.running[seed]
         if process.returncode and not self.stopped:
             self.failed = True
-            command.say(f"seed {seed} | ended with status {process.returncode}")
+            cli.say(f"seed {seed} | ended with status {process.returncode}")
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
@@ -302,20 +302,20 @@ def run_row(name: str, arguments: argparse.Namespace) -> int:
     """Train a row's networks and say what they came to; returns the exit status."""
     row = ROWS[name]
     trainer = Trainer(name, arguments.seeds or row.seeds, arguments)
-    command.say(f"{name}: {row.what}; published {row.published:.2f} % ({row.source})")
-    command.say(f"python -m mlp.train {shlex.join(words(row, arguments))}")
-    command.say(f"seeds 0 to {trainer.seeds - 1}, {trainer.jobs} at a time, each with BLAS threads: {trainer.threads}")
+    cli.say(f"{name}: {row.what}; published {row.published:.2f} % ({row.source})")
+    cli.say(f"python -m mlp.train {shlex.join(words(row, arguments))}")
+    cli.say(f"seeds 0 to {trainer.seeds - 1}, {trainer.jobs} at a time, each with BLAS threads: {trainer.threads}")
     status = trainer.run()
     found = outcome(name, trainer.seeds, arguments)
     if status or found is None:
         return status
     of = "validation" if arguments.validate else "test"
-    command.say(f"{name}: {of} error {found} %, published {row.published:.2f} % ({row.source})")
-    command.say(f"{found.epochs} epochs in {found.minutes:.1f} minutes a network, saved in {directory(name, arguments)}")
+    cli.say(f"{name}: {of} error {found} %, published {row.published:.2f} % ({row.source})")
+    cli.say(f"{found.epochs} epochs in {found.minutes:.1f} minutes a network, saved in {directory(name, arguments)}")
     return 0
 
 
-@command.checked
+@cli.checked
 def split_options(text: str) -> list[str]:
     try:
         return shlex.split(text)
@@ -323,26 +323,26 @@ def split_options(text: str) -> list[str]:
         raise ValueError(f"value: received {text!r}: {error}") from error
 
 
-@command.checked
+@cli.checked
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"value: received {text!r}, but it must be an integer of at least 1")
     return int(text)
 
 
-@command.checked
+@cli.checked
 def row_names(text: str) -> list[str]:
     return [check_name("value", part, ROWS) for part in text.split(",")]
 
 
-@command.checked
+@cli.checked
 def row_name(text: str) -> str:
     return check_name("value", text, ROWS)
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    command.forgive_encoding()
-    parser = command.Parser("published.py", description=__doc__)
+    cli.forgive_encoding()
+    parser = cli.Parser("published.py", description=__doc__)
     parser.add_argument("row", nargs="?", type=row_name, metavar="ROW", help="a row's name, as --list shows them")
     parser.add_argument("--seeds", type=positive, metavar="N", help="train from seeds 0 to N − 1 (the row's own number)")
     parser.add_argument("--jobs", type=positive, default=cores(), metavar="N", help="networks at a time (as many as cores)")
@@ -365,15 +365,15 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="print the rows that have finished runs, in Markdown")
     arguments = parser.parse_args(given)
     if arguments.list:
-        command.say(listing())
+        cli.say(listing())
         return 0
     if arguments.table:
-        return command.run("published.py", lambda: command.say(table(arguments)) or 0)
+        return cli.run("published.py", lambda: cli.say(table(arguments)) or 0)
     if arguments.together:
-        return command.run("published.py", lambda: command.say(together(arguments.together, arguments)) or 0)
+        return cli.run("published.py", lambda: cli.say(together(arguments.together, arguments)) or 0)
     if arguments.row is None:
         parser.error("argument ROW is missing: --list shows the rows")
-    return command.run("published.py", lambda: run_row(arguments.row, arguments))
+    return cli.run("published.py", lambda: run_row(arguments.row, arguments))
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ def test_activation_subclass_of_the_users_is_taken_as_it_is():
         def value(self, Z, out):
             np.multiply(Z, 2, out=out)
 
-        def backward(self, Delta, Z, A):
+        def backward(self, Delta, Z, A, spare):
             Delta *= 2
 
     np.testing.assert_array_equal(value([-1.0, 3.0], Doubled()), [-2, 6])
@@ -274,23 +274,37 @@ def test_activation_subclass_of_the_users_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("wrong", [lambda z: z.sum(), lambda z: z[0], lambda z: z[:, :1], lambda z: z.T])
+@pytest.mark.parametrize("method", ["value", "derivative"])
 @pytest.mark.parametrize("place", ["hidden", "output"])
-def test_wrong_shape_from_the_users_value_is_named(wrong, place):
-    activation = Returning(value=wrong)
-    net = mlp.MLP([3, 2, 2], **{"hidden": "relu", "output": "identity", place: activation}, seed=0)
-    message = r"activation 'mine': its value\(z\) returned shape .*, but it must return z's own shape, \(5, 2\)"
-    with pytest.raises(ValueError, match=message):
-        net.forward(np.ones((5, 3)))
-
-
-@pytest.mark.parametrize("wrong", [lambda z: z.sum(), lambda z: z[0], lambda z: z[:, :1], lambda z: z.T])
-@pytest.mark.parametrize("place", ["hidden", "output"])
-def test_wrong_shape_from_the_users_derivative_is_named(wrong, place):
-    activation = Returning(derivative=wrong)
-    net = mlp.MLP([3, 2, 2], **{"hidden": "relu", "output": "identity", place: activation}, seed=0)
+def test_wrong_shape_from_the_users_method_is_named(wrong, method, place):
+    net = mlp.MLP([3, 2, 2], **{"hidden": "relu", "output": "identity", place: Returning(**{method: wrong})}, seed=0)
     before = net.theta.copy()
     objective = mlp.Objective(net, np.ones((5, 3)), np.ones((5, 2)))
-    message = r"activation 'mine': its derivative\(z\) returned shape .*, but it must return z's own shape, \(5, 2\)"
+    message = rf"activation 'mine': its {method}\(z\) returned shape .*, but it must return z's own shape, \(5, 2\)"
     with pytest.raises(ValueError, match=message):
         objective(net.theta)
     np.testing.assert_array_equal(net.theta, before)
+
+
+@pytest.mark.parametrize("method", ["value", "derivative"])
+def test_a_users_method_that_writes_into_z_is_refused(method):
+    # z would be another to the derivative, and the gradient silently wrong
+    def double(z):
+        z *= 2
+        return z
+
+    net = mlp.MLP([1, 1, 1], hidden=Returning(**{method: double}), output="identity", seed=0)
+    with pytest.raises(ValueError, match="read-only"):
+        mlp.Objective(net, [[1.0]], [1.0])(net.theta)
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "softmax"])
+def test_the_backward_pass_leaves_z_and_a_alone(name):
+    sigma = activations.get(name)
+    weighted = np.random.default_rng(0).standard_normal((3, 5))
+    A = np.empty_like(weighted)
+    sigma.value(weighted, A)
+    kept = weighted.copy(), A.copy()
+    sigma.backward(np.ones_like(A), weighted, A, np.empty_like(A))
+    np.testing.assert_array_equal(weighted, kept[0])
+    np.testing.assert_array_equal(A, kept[1])

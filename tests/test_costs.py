@@ -231,10 +231,34 @@ def test_costs_don_t_warn_outside_the_objectives_shelter(dtype):
     Z = np.array([[-1e4, 1e4], [1e4, -1e4]], dtype)
     for name, Y in [("softmax_cross_entropy", np.array([0, 1])), ("softmax_cross_entropy", 1 - A), ("quadratic", 1 - A)]:
         with np.errstate(all="raise", under="ignore"):
-            value = costs.COSTS[name].value(Z, A, Y, scratch=np.empty_like(Z))
-        assert value == (2 if name == "quadratic" else 40_000)
+            values = costs.COSTS[name].values(Z, A, Y, np.empty_like(Z))
+        assert values.tolist() == ([1, 1] if name == "quadratic" else [20_000, 20_000])
     with np.errstate(all="raise", under="ignore"):
-        assert costs.COSTS["logistic_cross_entropy"].value(Z, A, 1 - A, scratch=np.empty_like(Z)) == 40_000
+        assert costs.COSTS["logistic_cross_entropy"].values(Z, A, 1 - A, np.empty_like(Z)).tolist() == [20_000, 20_000]
+
+
+@pytest.mark.parametrize(
+    ("cost", "output", "expected"),
+    [
+        # columns z = (log 3, 0) and (0, 0): softmax (3/4, 1/4) and (1/2, 1/2), logistic (3/4, 1/2) and (1/2, 1/2)
+        ("softmax_cross_entropy", "softmax", [math.log(4), math.log(2)]),
+        ("logistic_cross_entropy", "logistic", [math.log(8), math.log(4)]),
+        ("quadratic", "softmax", [(9 + 9) / 32, 1 / 4]),
+        ("quadratic", "identity", [(math.log(3) ** 2 + 1) / 2, 1 / 2]),
+    ],
+)
+@pytest.mark.parametrize("labels", [True, False])
+def test_values_are_one_an_example_and_leave_z_and_a_alone(cost, output, expected, labels):
+    Z = np.array([[math.log(3), 0.0], [0.0, 0.0]])
+    A = np.empty_like(Z)
+    activations.get(output).value(Z, A)
+    kept = Z.copy(), A.copy()
+    Y = np.array([1, 1]) if labels else np.array([[0.0, 0.0], [1.0, 1.0]])
+    of = costs.get(cost, activations.get(output))
+    np.testing.assert_allclose(of.values(Z, A, Y, np.empty_like(Z)), expected, rtol=1e-14)
+    of.output_error(Z, A, Y, activations.get(output), np.empty_like(Z), np.empty_like(Z))
+    np.testing.assert_array_equal(Z, kept[0])
+    np.testing.assert_array_equal(A, kept[1])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -365,10 +389,10 @@ def test_cost_subclass_of_the_users_is_taken_as_it_is():
     class Linear(mlp.Cost):
         name = "linear"
 
-        def value(self, Z, A, Y, scratch):
-            return float((3 * A).sum())
+        def values(self, Z, A, Y, spare):
+            return (3 * A).sum(axis=0)
 
-        def output_error(self, Z, A, Y, activation, out):
+        def output_error(self, Z, A, Y, activation, out, spare):
             out[...] = 3
 
     value, error = cost_and_error([2.0, 5.0], [0.0, 0.0], "identity", Linear())
@@ -399,3 +423,16 @@ def test_wrong_shape_from_the_users_gradient_is_named(wrong):
     with pytest.raises(ValueError, match=message):
         objective(net.theta)
     np.testing.assert_array_equal(net.theta, before)
+
+
+@pytest.mark.parametrize("method", ["value", "gradient"])
+def test_a_users_cost_that_writes_into_its_arguments_is_refused(method):
+    def shifted(A, Y):
+        Y -= A  # Y are the objective's own targets
+        return Y
+
+    objective = mlp.Objective(mlp.MLP([2, 3], output="identity", seed=0), np.ones((4, 2)), np.ones((4, 3)))
+    objective = mlp.Objective(objective.net, objective.X, objective.Y, cost=Returning(**{method: shifted}))
+    with pytest.raises(ValueError, match="read-only"):
+        objective(objective.net.theta)
+    np.testing.assert_array_equal(objective.Y, 1)

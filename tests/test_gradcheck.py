@@ -1,5 +1,6 @@
 """Every gradient against central differences, and the checker itself against planted errors and functions of SciPy's."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import scipy.optimize
 
 import mlp
 from mlp import Dense, Objective, check_gradient
-from mlp.network import CHUNK
+from mlp.backprop import CHUNK
 
 ELEMENTWISE = ["identity", "relu", "softplus", "threshold", "logistic", "tanh"]
 GO_TOGETHER = [
@@ -476,7 +477,284 @@ def test_what_it_found_reads_well():
     )
 
 
+# Right gradients over many examples: no false alarm
+
+
+def right_problem(seed, most):
+    """An objective over 100 to `most` digits, its network and how to check it; every third of a few is a plain function."""
+    images = mnist()
+    rng = np.random.default_rng(seed)
+    output, cost = GO_TOGETHER[seed % len(GO_TOGETHER)]
+    hidden = ELEMENTWISE[seed // len(GO_TOGETHER) % len(ELEMENTWISE)]
+    n = round(100 * (most / 100) ** rng.uniform())
+    widths = rng.integers(5, 60, rng.integers(0, 4)).tolist()
+    net = mlp.MLP([784, *widths, 10], hidden=hidden, output=output, dtype=["float32", "float64"][seed % 2], seed=seed)
+    net.theta *= rng.choice([1, 1, 1, 3])
+    net.theta += rng.choice([0, 0.05]) * rng.standard_normal(net.theta.size)
+    X = images.X[:n] if rng.integers(2) else images.X[:n] / np.float32(255)
+    y = images.y[:n] if rng.integers(2) else np.eye(10)[images.y[:n]]
+    settings = {"weight_decay": rng.choice([0, 1e-4, 0.1])}
+    if hidden == "logistic" and widths and rng.integers(2):
+        settings["sparsity"] = mlp.Sparsity(0.1, float(rng.choice([1e-6, 0.1, 3])))
+    dropped = rng.integers(4) == 0
+    if dropped:
+        settings["dropout"] = (0.2,) + (0.5,) * len(widths)
+    objective = Objective(net, X, y, cost, **settings)
+    if dropped:
+        objective = objective.with_noise(seed)
+    if rng.integers(3) == 0:
+        mlp.sgd(objective, net.theta, epochs=1, learning_rate=0.05, seed=seed)
+    how = {"sample": int(rng.integers(1, 8)), "directions": int(rng.integers(0, 3)), "seed": seed}
+    if n <= 5000 and rng.integers(3) == 0:
+        plain = objective.astype(rng.choice([net.dtype.name, "float64"]))
+        return lambda theta: plain(theta), net, how
+    return objective, net, how
+
+
+@functools.cache
+def mnist():
+    return mlp.load_mnist(validation=0)[0]
+
+
+def assert_no_false_alarm(seeds, most):
+    """None of them is called wrong, and nearly all that float64 can decide are decided."""
+    undecided = components = 0
+    for seed in seeds:
+        objective, net, how = right_problem(seed, most)
+        check = check_gradient(objective, net.theta, **how)
+        assert check.passed, (seed, str(check))
+        assert check.undecided == len(check.reasons) <= check.components
+        if isinstance(objective, Objective):
+            components += check.components
+            undecided += check.undecided
+    assert undecided <= 0.02 * components
+
+
+def test_no_false_alarm():
+    assert_no_false_alarm(range(40), 2000)
+
+
+@pytest.mark.slow
+def test_no_false_alarm_in_a_thousand_checks():
+    assert_no_false_alarm(range(1000), 60_000)
+
+
+# Planted errors of 0.05 % over many examples
+
+
+class Altered:
+    """An objective whose gradient is changed, by `alter(gradient, examples)`, in place."""
+
+    def __init__(self, objective, alter):
+        self.objective = objective.astype(np.float64)
+        self.alter = alter
+        self.name_of = objective.name_of
+        self.examples = 0
+
+    def __len__(self):
+        return len(self.objective)
+
+    def __call__(self, theta, rows=None):
+        cost, gradient = self.objective(theta, rows)
+        examples = len(self) if rows is None else len(rows)
+        self.examples += examples
+        self.alter(gradient, examples)
+        return cost, gradient
+
+
+def digits(n, hidden="relu", widths=(30,)):
+    net = mlp.MLP([784, *widths, 10], hidden=hidden, seed=0)
+    return net, Objective(net, mnist().X[:n], mnist().y[:n], weight_decay=1e-4)
+
+
+@pytest.mark.parametrize("n", [100, 3000])
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "softplus"])
+def test_an_error_in_a_single_component_is_found_over_many_examples(hidden, n):
+    net, objective = digits(n, hidden)
+    components = {net.name_of(k): k for k in range(net.theta.size)}
+    for seed in range(6):
+        name = check_gradient(objective, net.theta, sample=1, seed=seed).worst_component  # which one that seed draws
+        wrong = components[name]
+
+        def alter(gradient, _, wrong=wrong):
+            gradient[wrong] *= 1.0005
+
+        check = check_gradient(Altered(objective, alter), net.theta, sample=1, seed=seed)
+        # where no image has ink and there is no weight there is nothing to multiply
+        assert not check or check.analytic == 0
+        assert check.worst_component == name
+        if not check:
+            assert check.worst_error == pytest.approx(5e-4, rel=0.01)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_error_in_a_bias_is_found_over_many_examples(layer):
+    net = mlp.MLP([4, 5, 3], seed=0)
+    rng = np.random.default_rng(0)
+    objective = Objective(net, rng.standard_normal((3000, 4)), rng.integers(0, 3, 3000))
+    wrong = next(k for k in range(net.theta.size) if net.name_of(k) == f"layers[{layer}].b[1]")
+
+    def alter(gradient, _):
+        gradient[wrong] *= 1.0005
+
+    check = check_gradient(Altered(objective, alter), net.theta)
+    assert not check
+    assert check.worst_component == f"layers[{layer}].b[1]"
+    assert check_gradient(objective, net.theta)
+
+
+@pytest.mark.parametrize("n", [100, 3000])
+@pytest.mark.parametrize("how", [{"sample": 0, "directions": 1}, {"sample": 4}])
+def test_an_error_of_the_whole_gradient_is_found_over_many_examples(how, n):
+    net, objective = digits(n)
+
+    def alter(gradient, _):
+        gradient *= 1.0005
+
+    check = check_gradient(Altered(objective, alter), net.theta, **how)
+    assert not check
+    assert check.worst_error == pytest.approx(5e-4, rel=0.01)
+    assert check_gradient(objective, net.theta, **how)
+
+
+def test_an_error_of_the_gradient_over_all_examples_alone_is_found():
+    net, objective = digits(3000, "tanh")
+
+    def alter(gradient, examples):
+        if examples == 3000:
+            gradient *= 1.0005
+
+    check = check_gradient(Altered(objective, alter), net.theta, sample=2)
+    assert not check
+    assert check.worst_component == "all 3,000 examples together"
+    # the direction of the difference is that of the gradient itself
+    assert check.worst_error == pytest.approx(5e-4, rel=0.01)
+    assert check.components == 3
+
+
+def test_a_component_without_a_slope_in_most_examples_is_checked_where_it_has_one():
+    # the first feature is 0 but in one of 5,000 examples
+    X, y = np.random.default_rng(0).standard_normal((5000, 3)), np.arange(5000) % 2
+    X[:, 0] = 0
+    X[4321, 0] = 1
+    net = mlp.MLP([3, 2], seed=0)
+    objective = Objective(net, X, y)
+
+    def alter(gradient, _):
+        gradient[0] *= 1.0005
+
+    check = check_gradient(Altered(objective, alter), net.theta)
+    assert not check
+    assert check.worst_component == "layers[0].W[0, 0]"
+
+
+def test_a_check_over_many_examples_costs_little_more_than_two_gradients_over_all():
+    net, objective = digits(20_000)
+    counted = Altered(objective, lambda *_: None)
+    assert check_gradient(counted, net.theta, sample=10, directions=2)
+    # two over all, one of them in parts; twelve paths over 512 examples or fewer, with a gradient and 4 to 12 costs each
+    assert counted.examples <= 2 * 20_000 + 12 * 512 * 13
+
+
+# What can't be decided
+
+
+def kinked(theta):
+    return np.abs(theta).sum(), np.where(theta >= 0, 1.0, -1.0)
+
+
+def test_a_kink_within_the_smallest_step_is_undecided():
+    check = check_gradient(kinked, [1e-10, 0.5, -1.0])
+    assert check
+    assert (check.components, check.undecided) == (3, 1)
+    assert check.reasons[0].startswith("theta[0]: a kink lies within the smallest useful step")
+    assert str(check).startswith("the gradient agrees with central differences at 2 components: ")
+    assert "undecided at 1 of 3 (theta[0]: a kink" in str(check)
+
+
+def test_a_check_that_decides_nothing_is_not_true():
+    check = check_gradient(kinked, [0.0, 1e-10])
+    assert not check
+    assert check.passed  # nothing differs
+    assert (check.components, check.undecided) == (2, 2)
+    assert str(check).startswith("the gradient can't be decided by central differences at 2 components")
+
+
+def test_a_difference_counts_whatever_is_undecided():
+    check = check_gradient(lambda theta: (kinked(theta)[0], 1.0005 * kinked(theta)[1]), [1e-10, 0.5])
+    assert not check
+    assert not check.passed
+    assert (check.worst_component, check.undecided) == ("theta[1]", 1)
+
+
+def test_a_cost_in_float32_is_too_coarse_and_never_wrong():
+    def single(theta):
+        cost, gradient = rosenbrock(theta)
+        return np.float32(cost), gradient.astype(np.float32)
+
+    check = check_gradient(single, THETA, directions=2)
+    assert check.passed
+    assert check.undecided
+    assert all("the cost is too coarse" in reason for reason in check.reasons)
+    # what is grossly wrong is seen all the same
+    assert not check_gradient(lambda theta: (single(theta)[0], -single(theta)[1]), THETA).passed
+
+
+def test_a_cost_of_few_digits_is_never_wrong():
+    for digits_kept in (1, 3, 6, 9):
+        check = check_gradient(lambda theta, kept=digits_kept: (round(float(theta @ theta), kept), 2 * theta), THETA / 100)
+        assert check.passed, str(check)
+
+
+def test_a_cost_that_is_not_finite_is_undecided():
+    check = check_gradient(lambda theta: (np.nan, theta), THETA)
+    assert not check
+    assert check.undecided == 6
+    assert check.reasons[0] == "theta[0]: the cost is not finite around theta"
+
+
 # Bad input
+
+
+@pytest.mark.parametrize(
+    ("function", "received"),
+    [
+        (lambda theta: float(theta @ theta), r"2\..* \(float\)"),
+        (lambda theta: 2 * theta, r"an array of shape \(6,\)"),
+        (lambda theta: (1.0, theta, theta), r"\(1\.0, "),
+        (lambda _: None, "None"),
+        (lambda theta: (2 * theta, theta @ theta), r"a cost of shape \(6,\)"),
+        (lambda theta: (1j, theta), r"\(1j, .* must be of real numbers"),
+        (lambda theta: ("low", theta), r"\('low', .* must be of real numbers"),
+    ],
+)
+def test_what_returns_no_cost_and_gradient_is_told_so(function, received):
+    with pytest.raises(TypeError, match=r"(?s)^objective: returned " + received):
+        check_gradient(function, np.full(6, 0.6))
+
+
+def test_an_objective_that_is_no_function_is_named():
+    with pytest.raises(TypeError, match=r"^objective: received 5 \(int\), but it must be a function"):
+        check_gradient(5, THETA)
+
+
+@pytest.mark.parametrize(
+    ("theta", "error"),
+    [
+        (10**400, TypeError),
+        ([10**400, 1], TypeError),
+        (THETA * 1j, TypeError),
+        (["a"], TypeError),
+        (1.0, ValueError),
+        (np.eye(2), ValueError),
+        ([], ValueError),
+        ([[1.0], [1.0, 2.0]], ValueError),
+        ([np.nan, 1.0], ValueError),
+    ],
+)
+def test_a_theta_that_is_no_vector_is_named(theta, error):
+    with pytest.raises(error, match=r"^theta: received .* must be a vector of finite real numbers"):
+        check_gradient(rosenbrock, theta)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Initialisers against the formulas of their papers, worked out by hand for layers whose sizes make the numbers round."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -92,37 +90,22 @@ def test_small_normal_takes_its_epsilon(init):
     assert W.var() == pytest.approx(0.25, rel=0.02)
 
 
-@pytest.mark.parametrize("epsilon", [0, -0.1, float("nan"), float("inf")])
-def test_small_normal_refuses_values(epsilon):
-    with pytest.raises(ValueError, match=r"^epsilon: received .*, but it must be a finite number above 0$"):
-        small_normal(epsilon)
-
-
-@pytest.mark.parametrize("epsilon", ["0.1", None, True])
-def test_small_normal_refuses_types(epsilon):
-    with pytest.raises(TypeError, match=r"^epsilon: received .*, but it must be a finite number above 0$"):
-        small_normal(epsilon)
-
-
-@pytest.mark.parametrize("text", ["small_normal:", "small_normal:x", "small_normal:-1", "small_normal:0", "small_normal:nan"])
-def test_an_epsilon_that_makes_no_sense(text):
-    message = f"init: received {text!r} (str), but ε in 'small_normal:ε' must be a finite number above 0"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        get(text)
-
-
 @pytest.mark.parametrize(
-    ("text", "meant"), [("glorot_unifrom", "glorot_uniform"), ("he", None), ("he_normal:0.1", "he_normal")]
+    ("init", "message"),
+    [
+        ("small_normal:", r"^init small_normal epsilon: received '' \(str\), but it must be a number$"),
+        ("small_normal:0", r"^epsilon: received 0\.0 \(float\), but it must be a finite number above 0$"),
+        ("small_normal:nan", r"^epsilon: received nan \(float\), but it must be a finite number above 0$"),
+        ("he_normal:0.1", r"^init: received 'he_normal:0\.1' \(str\), but he_normal takes no parameters$"),
+        ("glorot_unifrom", r"^init: received 'glorot_unifrom' .*, lecun_normal, .*did you mean 'glorot_uniform'\?$"),
+    ],
 )
-def test_an_unknown_name(text, meant):
-    with pytest.raises(ValueError, match=f"^init: received {text!r} ") as caught:
-        get(text)
-    assert all(name in str(caught.value) for name in PUBLISHED)
-    assert ("did you mean" in str(caught.value)) == (meant is not None)
-    assert meant is None or f"did you mean {meant!r}?" in str(caught.value)
+def test_a_text_that_makes_no_sense(init, message):
+    with pytest.raises(ValueError, match=message):
+        get(init)
 
 
-@pytest.mark.parametrize("init", [None, 0.1, ["he_normal"], np.zeros((2, 2))])
+@pytest.mark.parametrize("init", [None, np.zeros((2, 2))])
 def test_what_is_neither_name_nor_function(init):
     with pytest.raises(TypeError, match=r"^init: received ") as caught:
         get(init)
@@ -143,9 +126,23 @@ def test_an_initializer_of_ones_own():
     assert net.theta.tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 1, 2, 0]  # W¹ row by row, b¹, W², b²
 
 
-def test_an_initializer_of_ones_own_with_the_wrong_shape():
-    with pytest.raises(ValueError, match=re.escape("init: returned W of shape (2, 3), but it must be (3, 2)")):
-        MLP([2, 3], init=lambda n_in, n_out, rng: np.zeros((n_in, n_out)))  # noqa: ARG005
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (np.zeros((2, 3)), ValueError, r"^init: returned W of shape \(2, 3\), but it must be \(3, 2\)$"),
+        (np.full((3, 2), np.nan), ValueError, r"^init: W: received nan, but every parameter must be finite$"),
+        (np.full((3, 2), 1e300), ValueError, r"^init: W: received 1e\+300, but every parameter must be finite in float32$"),
+        (
+            np.full((3, 2), 1j),
+            TypeError,
+            r"^init: W: received dtype complex128, but it must be an array \(3, 2\): real numbers$",
+        ),
+        (None, TypeError, r"^init: W: received dtype object"),
+    ],
+)
+def test_an_initializer_of_ones_own_that_returns_what_is_no_w(returned, error, message):
+    with pytest.raises(error, match=message):
+        MLP([2, 3], init=lambda *_: returned)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -183,3 +183,31 @@ def test_linear_bottleneck(tmp_path, digits):
         assert optimum - 1e-5 < cost < 1.001 * optimum
         assert angle < largest_angle
     check_picture(printed, tmp_path / "linear_bottleneck.png")
+
+
+def test_convolution(tmp_path):
+    printed = run("convolution.py", tmp_path)
+    # (0 0 9 9) in three rows: both windows are 9·(1 + 2 + 1)
+    assert "by the filter of edges: [36 36]" in printed
+    assert "output volume 32 × 32 × 10, 760 parameters, 768,000 products" in printed
+    # 3,072 inputs and a bias for each of 10,240 units
+    assert "has 31,467,520 parameters: 41,405 times as many" in printed
+    assert float(re.search(r"differ by at most (\S+)\n", printed)[1]) < 1e-12
+    assert re.findall(r"(\d+) × \(3 × 3\): (\d+) × (\d+) pixels", printed) == [
+        (str(depth), str(2 * depth + 1), str(2 * depth + 1)) for depth in range(1, 6)
+    ]
+    assert "the largest: [6 8 3 4]" in printed
+    assert "goes back to 10 at (1, 1), 20 at (1, 3), 30 at (2, 0), 40 at (3, 3)" in printed
+    assert "the maps differ by 0.0e+00 from the shifted maps" in printed
+    check_picture(printed, tmp_path / "convolution.png")
+
+
+def test_lenet(tmp_path):
+    printed = run("lenet.py", tmp_path, "--examples", "2000", "--epochs", "2")
+    assert re.search(r"^total +20,522 +337,024$", printed, re.MULTILINE)
+    assert numbers_after("test accuracy:", printed)[0] > 85
+    names = [f"lenet-{what}-{number}.png" for number in (1, 3) for what in ("filters", "maps", "sees")]
+    assert re.findall(r"wrote (.*)", printed) == [*names, "lenet.png"]
+    for name in names:
+        assert min(imread(tmp_path / name).shape[:2]) > 400
+    check_picture(printed, tmp_path / "lenet.png")

@@ -1,4 +1,4 @@
-"""`MLP`: worked examples, its one vector and the windows on it, forward and predict, and what it refuses."""
+"""`MLP`: worked examples, its one vector and the views of it, forward and predict, and what it refuses."""
 
 import copy
 import math
@@ -6,11 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.special
 
 import mlp
 from mlp import Dense
-from mlp.network import CHUNK
 
 
 def set_layers(net, *parameters):
@@ -71,13 +71,6 @@ def test_identity_layers_are_one_linear_layer_with_the_product_of_their_weights(
     X = rng.integers(-3, 4, (7, 5))
     np.testing.assert_array_equal(net.forward(X), one.forward(X))
     assert np.ptp(net.forward(X)) > 10  # they say something
-
-
-def test_identity_layers_worked_by_hand():
-    net = mlp.MLP([2, 2, 1], hidden="identity", output="identity", dtype="float64")
-    set_layers(net, ([[1, 2], [3, 4]], [1, -1]), ([[5, -1]], [2]))
-    # (5, −1)·((1, 2), (3, 4)) = (2, 6), and 5·1 + 1 + 2 = 8: y = 2x₁ + 6x₂ + 8
-    np.testing.assert_array_equal(net.forward([[0, 0], [1, 0], [0, 1], [-3, 2]]), [[8], [10], [14], [14]])
 
 
 def test_each_layer_has_its_own_activation():
@@ -180,8 +173,11 @@ def test_assigning_theta_sets_the_parameters():
     net.theta *= 2
     np.testing.assert_array_equal(net.layers[1].b, [30, 32])
     np.testing.assert_array_equal(found, np.arange(17))
-    with pytest.raises(ValueError, match=r"theta|17"):
+    net.theta = found.astype(">f4")
+    np.testing.assert_array_equal(net.theta, found)
+    with pytest.raises(ValueError, match=r"^theta: received shape \(16,\)"):
         net.theta = np.zeros(16)
+    np.testing.assert_array_equal(net.theta, found)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"])
@@ -221,21 +217,6 @@ def test_the_seed_doesn_t_depend_on_the_dtype_and_numpys_global_state_is_left_al
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-def test_weights_are_drawn_and_biases_are_zero():
-    net = mlp.MLP([30, 20, 10], seed=0)
-    for layer in net.layers:
-        assert np.unique(layer.W).size == layer.W.size
-        assert not layer.b.any()
-
-
-@pytest.mark.parametrize(
-    ("given", "name"), [("float32", "float32"), (np.float64, "float64"), (np.dtype("f4"), "float32"), (float, "float64")]
-)
-def test_dtype_in_numpys_spellings(given, name):
-    net = mlp.MLP([3, 2], dtype=given, seed=0)
-    assert net.dtype == net.theta.dtype == net.forward([[1, 2, 3]]).dtype == np.dtype(name)
-
-
 def test_the_default_network_is_relu_softmax_float32():
     net = mlp.MLP([3, 2, 2], seed=0)
     assert repr(net) == "MLP([Dense(3, 2, 'relu'), Dense(2, 2, 'softmax')], dtype='float32')"
@@ -256,24 +237,15 @@ def test_no_hidden_layer_is_softmax_regression(dtype):
     np.testing.assert_array_equal(net.predict(X), expected.argmax(axis=1))
 
 
-@pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3])
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 11])
+@pytest.mark.usefixtures("small_chunks")
 def test_many_examples_come_out_as_few_do(n):
     net = mlp.MLP([2, 3, 2], hidden=["softplus"], output="softmax", dtype="float64", seed=1)
     X = np.random.default_rng(1).standard_normal((n, 2))
     outputs = net.forward(X)
     assert outputs.shape == (n, 2)
-    pieces = [net.forward(X[start : start + 100]) for start in range(0, n, 100)]
+    pieces = [net.forward(X[row : row + 1]) for row in range(n)]
     np.testing.assert_allclose(outputs, np.concatenate(pieces), rtol=1e-13)
-
-
-def test_outputs_are_the_callers():
-    net = mlp.MLP([2, 2], output="identity", dtype="float64", seed=1)
-    X = np.array([[1.0, 2.0]])
-    first = net.forward(X)
-    kept = first.copy()
-    net.forward(-X)
-    np.testing.assert_array_equal(first, kept)
-    np.testing.assert_array_equal(X, [[1, 2]])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -291,8 +263,9 @@ def test_8_bit_input_is_pixels(dtype):
     np.testing.assert_array_equal(identity.forward(np.array([[0, 51, 255]], np.int16)), [[0, 51, 255]])
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_a_memory_mapped_file_is_input(tmp_path):
-    X = np.random.default_rng(0).standard_normal((CHUNK + 5, 3))
+    X = np.random.default_rng(0).standard_normal((9, 3))
     np.save(tmp_path / "X.npy", X)
     net = mlp.MLP([3, 2], seed=0)
     np.testing.assert_array_equal(net.forward(np.load(tmp_path / "X.npy", mmap_mode="r")), net.forward(X))
@@ -321,6 +294,8 @@ def test_predicted_values_are_the_outputs(output):
     X = [[1, 2], [3, -4]]
     assert net.predict(X).shape == (2, 3)
     np.testing.assert_array_equal(net.predict(X), net.forward(X))
+    single = mlp.MLP([2, 1], output=output, seed=0)
+    np.testing.assert_array_equal(single.predict(X), single.forward(X)[:, 0])  # (n,), as a single target is given
 
 
 # Bad input
@@ -332,20 +307,27 @@ def test_predicted_values_are_the_outputs(output):
         (
             {"layers": []},
             TypeError,
-            r"^layers: received \[\] \(list\), but it must be sizes, \[784, 256, 10\], or Dense layers",
+            r"^layers: received \[\] \(list\), but it must be sizes, \[784, 256, 10\], or layers such as Dense",
         ),
-        ({"layers": "784-10"}, TypeError, r"^layers: received '784-10' \(str\)"),
-        ({"layers": 784}, TypeError, r"^layers: received 784 \(int\)"),
+        ({"layers": np.array(784)}, TypeError, r"^layers: received array\(784\)"),
         ({"layers": [784]}, ValueError, r"^layers: received \[784\].*an input and an output size at least"),
-        ({"layers": [784, 0, 10]}, ValueError, r"^layers\[1\]: received 0 \(int\), but it must be an integer of at least 1"),
-        ({"layers": [-784, 10]}, ValueError, r"^layers\[0\]: received -784"),
+        (
+            {"layers": [784, 0, 10]},
+            ValueError,
+            r"^layers\[1\]: received 0 \(int\), but it must be an integer of at least 1 and at most",
+        ),
+        ({"layers": [10**400, 10]}, ValueError, r"^layers\[0\]: received 1000.* at most 2,147,483,647"),
+        ({"layers": [1 << 30, 1 << 30, 2]}, ValueError, r"^parameters of all layers: received 1152921.* at most"),
         ({"layers": [784, 2.5, 10]}, TypeError, r"^layers\[1\]: received 2\.5 \(float\), but it must be an integer"),
-        ({"layers": [784, 10, "10"]}, TypeError, r"^layers\[2\]: received '10' \(str\)"),
-        ({"layers": [3, Dense(3, 2)]}, TypeError, r"^layers: received both sizes and Dense layers"),
+        (
+            {"layers": [3, 2, Dense(3, 2)]},
+            ValueError,
+            r"^layers: layer 2, Dense\(3, 2, 'identity'\): its input is 2, but it takes 3",
+        ),
         (
             {"layers": [Dense(3, 2), Dense(4, 2)]},
             ValueError,
-            r"^layers: layer 2 takes 4 inputs, but layer 1 has 2 units",
+            r"^layers: layer 2, Dense\(4, 2, 'identity'\): its input is 2, but it takes 4",
         ),
         ({"layers": [3, 2, 2], "hidden": "rlu"}, ValueError, r"^hidden: received 'rlu'.*one of identity, .*mean 'relu'\?"),
         ({"layers": [3, 2, 2], "hidden": ["relu", "tanh"]}, ValueError, r"^hidden: received 2 .*there are 1 hidden layers"),
@@ -360,9 +342,7 @@ def test_predicted_values_are_the_outputs(output):
         ({"layers": [3, 1], "output": "softmax"}, ValueError, r"^output: softmax over a single unit.*use 'logistic'"),
         ({"layers": [3, 2], "init": "glorot_unifrm"}, ValueError, r"^init: received .*did you mean 'glorot_uniform'\?"),
         ({"layers": [3, 2], "dtype": "float16"}, ValueError, r"^dtype: received 'float16'.*one of float32, float64"),
-        ({"layers": [3, 2], "dtype": "double precision"}, ValueError, r"^dtype: received .*one of float32, float64"),
-        ({"layers": [3, 2], "dtype": int}, ValueError, r"^dtype: received 'int64'"),
-        ({"layers": [3, 2], "seed": -1}, ValueError, r"^seed: received -1 .*at least 0"),
+        ({"layers": [3, 2], "dtype": None}, ValueError, r"^dtype: received None"),
         ({"layers": [3, 2], "seed": "0"}, TypeError, r"^seed: received '0' \(str\)"),
     ],
 )
@@ -381,14 +361,11 @@ def test_an_unknown_hidden_activation_is_refused_where_there_is_no_hidden_layer_
     [
         (np.ones((5, 4)), ValueError, r"^X: received 4 features, shape \(5, 4\), but the network takes 3: \(examples, 3\)"),
         (np.ones(3), ValueError, r"^X: received shape \(3,\), but it must be \(examples, 3\)"),
-        (np.ones((2, 3, 1)), ValueError, r"^X: received shape \(2, 3, 1\)"),
-        (None, ValueError, r"^X: received shape \(\)"),
         (np.ones((0, 3)), ValueError, r"^X: received no examples, shape \(0, 3\), but at least one is needed"),
-        (np.ones((2, 3), complex), TypeError, r"^X: received dtype complex128, but it must be real numbers"),
-        ([["a", "b", "c"]], TypeError, r"^X: received dtype <U1, but it must be real numbers"),
-        (np.array([[1, 2, None]]), TypeError, r"^X: received dtype object, but it must be real numbers"),
+        ([["a", "b", "c"]], TypeError, r"^X: received dtype <U1, but it must be an array \(examples, 3\): real numbers"),
+        (np.ma.masked_array([[1, 2, 3]]), TypeError, r"^X: received a masked array"),
+        (scipy.sparse.csr_array(np.ones((2, 3))), TypeError, r"^X: received a sparse array"),
         ([[1, 2, 3], [4, math.nan, 6]], ValueError, r"^X: received nan at example 1, feature 1, but .*finite"),
-        ([[1, 2, 3], [4, 5, -math.inf]], ValueError, r"^X: received -inf at example 1, feature 2, but .*finite"),
     ],
 )
 @pytest.mark.parametrize("method", ["forward", "predict"])
@@ -398,25 +375,33 @@ def test_bad_input_is_named(X, error, message, method):
         getattr(net, method)(X)
 
 
-@pytest.mark.parametrize(("layer", "error"), [(2, ValueError), (-3, ValueError), (0.0, TypeError), ("output", TypeError)])
+@pytest.mark.parametrize(("layer", "error"), [(2, ValueError), (-3, ValueError), ("output", TypeError)])
 def test_a_layer_that_is_not_there_is_named(layer, error):
     with pytest.raises(error, match=rf"^layer: received {layer!r} .*at least -2 and at most 1"):
         mlp.MLP([3, 2, 2], seed=0).forward(np.ones((1, 3)), layer=layer)
 
 
-def test_at_refuses_a_vector_of_another_size():
-    for size in (16, 18):
-        with pytest.raises(ValueError, match=rf"^theta: received shape \({size},\), but the network has 17 parameters"):
-            mlp.MLP([2, 3, 2], seed=0).at(np.zeros(size))
-
-
-def test_rows_of_different_lengths_are_named():
-    with pytest.raises(ValueError, match=r"^X: "):
-        mlp.MLP([3, 2], seed=0).forward([[1, 2, 3], [4, 5]])
+@pytest.mark.parametrize(
+    ("theta", "error", "message"),
+    [
+        (np.zeros(16, "f4"), ValueError, r"received shape \(16,\), but it must be a vector: the network has 17 parameters"),
+        (
+            [0.0] * 17,
+            TypeError,
+            r"received \[0\.0, .*\(list\), but it must be an array \(17,\) of float32, since no number is copied",
+        ),
+        (np.zeros(17), TypeError, r"received dtype float64, but it must be an array \(17,\) of float32"),
+        (np.zeros(17, ">f4"), TypeError, r"received dtype >f4, but it must be an array \(17,\) of float32"),
+        (np.zeros(17, complex), TypeError, r"received dtype complex128"),
+    ],
+)
+def test_at_takes_a_vector_that_needs_no_copy(theta, error, message):
+    with pytest.raises(error, match="^theta: " + message.replace("vector:", "vector")):
+        mlp.MLP([2, 3, 2], seed=0).at(theta)
 
 
 def test_a_value_that_is_not_finite_is_found_far_down():
-    X = np.zeros((2 * CHUNK + 10, 3), np.float32)
-    X[CHUNK + 1, 2] = np.inf
-    with pytest.raises(ValueError, match=rf"^X: received inf at example {CHUNK + 1:,}, feature 2"):
+    X = np.zeros((3000, 3), np.float32)
+    X[2047, 2] = np.inf
+    with pytest.raises(ValueError, match=r"^X: received inf at example 2,047, feature 2"):
         mlp.MLP([3, 2], seed=0).forward(X)

@@ -5,6 +5,7 @@ lists, and its derivatives are mpmath's own finite differences of the cost, of w
 After it, properties that every network has, whatever its shape: hypothesis looks for one that hasn't.
 """
 
+import copy
 import itertools
 from unittest import mock
 
@@ -243,12 +244,13 @@ def test_chunked_equals_unchunked(case, chunk):
     cost, gradient = case.objective(case.theta)
     evaluation = case.objective.evaluate(case.theta)
     stepped = case.theta.copy()
-    case.objective.accumulate(stepped, None, stepped, -0.1, 1.0)
-    with mock.patch("mlp.objective.CHUNK", chunk):
-        chunked_cost, chunked_gradient = case.objective(case.theta)
-        chunked = case.objective.evaluate(case.theta)
-        chunked_step = case.theta.copy()
-        case.objective.accumulate(chunked_step, None, chunked_step, -0.1, 1.0)
+    case.objective.accumulate(stepped, None, stepped, -0.1, 1.0, None)
+    with mock.patch("mlp.backprop.CHUNK", chunk):
+        in_chunks = copy.copy(case.objective)
+    chunked_cost, chunked_gradient = in_chunks(case.theta)
+    chunked = in_chunks.evaluate(case.theta)
+    chunked_step = case.theta.copy()
+    in_chunks.accumulate(chunked_step, None, chunked_step, -0.1, 1.0, None)
     assert_allclose(chunked_cost, cost, rtol=1e-12)
     assert_allclose(chunked_gradient, gradient, rtol=1e-9, atol=1e-12)
     assert_allclose(chunked_step, stepped, rtol=1e-9, atol=1e-12)

@@ -67,11 +67,11 @@ def test_pictures_go_to_the_checkout_and_git_ignores_them(tmp_path):
     assert "/pictures/" in (DIRECTORY.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-#: What the scripts share, which is none itself.
-SHARED = DIRECTORY / "picture.py"
+#: All but what several of them share.
+PROGRAMS = sorted(set(DIRECTORY.glob("*.py")) - {DIRECTORY / "picture.py"})
 
 
-@pytest.mark.parametrize("path", sorted(set(DIRECTORY.glob("*.py")) - {SHARED}), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
 def test_script_is_run_by_a_test_and_says_how_to_run_it(path):
     assert path.name in [script for script, *_ in SCRIPTS] or re.search(rf"\b{path.stem}\b", ELSEWHERE)
     assert f"python scripts/{path.name}" in ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -1,11 +1,20 @@
-"""Layers, one kind a file. Read base.py (what a layer is), then dense.py; the passes over them are in backprop.py."""
+"""Layers, one kind a file. Read base.py (what a layer is), then dense.py, and conv.py beside it. spelling.py reads and writes
+them as texts.
+
+The passes over them are in backprop.py.
+"""
 
 from mlp.layers.base import Layer as Layer
+from mlp.layers.conv import Conv as Conv
 from mlp.layers.dense import Dense as Dense
 from mlp.layers.dropout import Dropout as Dropout
+from mlp.layers.pool import MaxPool as MaxPool
+from mlp.layers.pool import MeanPool as MeanPool
+from mlp.layers.spelling import format as format
+from mlp.layers.spelling import parse as parse
 
 #: The kinds of layer that model files know, by the name they go by there.
-KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in (Dense,)}
+KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in (Dense, Conv, MaxPool, MeanPool)}
 
 
 def kind_of(layer: Layer) -> str:

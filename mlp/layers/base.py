@@ -9,7 +9,7 @@ dense.py as the example. Its class is handed to `mlp.load(path, layers={"Name": 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -18,7 +18,7 @@ import numpy as np
 from mlp import activations
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.checks import check_integer, converted
+from mlp.checks import as_array, converted, shown
 
 #: Parameters by name, each a view of θ or of a vector laid out as θ is.
 Shapes = dict[str, tuple[int, ...]]
@@ -41,13 +41,42 @@ class Layer:
     decayed: ClassVar[tuple[str, ...]] = ()
     #: Which parameters are matrices of one row a unit, whose norm max-norm keeps short.
     normed: ClassVar[tuple[str, ...]] = ()
-
+    #: Whether `gradient` reads nothing of θ, so that a step of descent may be added straight into θ.
+    adds_in_place: ClassVar[bool] = False
     #: Whether it is none of the network's own, but stands between those only while it is trained.
     inserted: ClassVar[bool] = False
 
     fan_in: int
     units: int
     activation: Activation = activations.ACTIVATIONS["identity"]
+
+    # Shapes
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """The shape of an example's inputs: (fan_in,), or an image's height, width and channels."""
+        return (self.fan_in,)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of an example's outputs: (units,), or maps of a height and a width: (height, width, maps)."""
+        return (self.units,)
+
+    def feature_shape(self, below: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in which a row of W is a picture of what its unit looks for, where the inputs are of shape `below`."""
+        return below
+
+    def placed(self, shape: tuple[int, ...], hidden: Activation) -> Self:
+        """The layer over inputs of that shape; a layer that takes its sizes from there, or `hidden` as its activation where
+        it has none of its own, is a copy. Raises ValueError if it doesn't fit."""
+        if math.prod(shape) != self.fan_in:
+            raise ValueError(f"its input is {show_shape(shape)}, but it takes {self.fan_in}")
+        return self
+
+    @property
+    def multiply_adds(self) -> int:
+        """How many products of two numbers a forward pass makes for one example: each weight's one."""
+        return sum(math.prod(shape) for name, shape in self.shapes().items() if name in self.decayed)
 
     # Parameters
 
@@ -89,9 +118,13 @@ class Layer:
     def draw_into(self, name: str, drawn: Any) -> None:
         """Take an initialiser's numbers as the parameter of that name, if they are of its shape and finite in its dtype."""
         view: Array = getattr(self, name)
-        if np.shape(drawn) != view.shape:
-            raise ValueError(f"init: returned {name} of shape {np.shape(drawn)}, but it must be {view.shape}")
-        view[...] = converted(f"init, which returned {name}", drawn, view.dtype)
+        numbers = as_array(f"init: {name}", drawn, f"an array {view.shape}")
+        if numbers.shape != view.shape:
+            raise ValueError(f"init: returned {name} of shape {numbers.shape}, but it must be {view.shape}")
+        own = converted(f"init: {name}", numbers, view.dtype)
+        if not np.isfinite(own).all():
+            raise ValueError(f"init: {name}: received {own[~np.isfinite(own)][0]}, but every parameter must be finite")
+        view[...] = own
 
     def name_of(self, component: int) -> str:
         """Which parameter a component of the layer's vector is: "W[3, 17]"."""
@@ -108,7 +141,15 @@ class Layer:
         return None
 
     def draw(self, scratch: Any, rng: np.random.Generator) -> None:
-        """Draw anew what is random in a pass (a mask); nothing unless the layer says otherwise."""
+        """Draw anew what is random in a pass (a mask), in scratch; nothing unless the layer says otherwise.
+
+        Called before each pass that has noise. A pass that has none finds the scratch as it was made.
+        """
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is random in a pass."""
+        return type(self).draw is not Layer.draw
 
     def forward(self, A: Array, out: Array, scratch: Any) -> None:
         """out ← Z, (units, n), from the activations below, A (fan_in, n)."""
@@ -119,17 +160,25 @@ class Layer:
         raise NotImplementedError
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Any) -> None:
-        """Add α times the gradient to this layer's own parameters, which are views of what is added up.
+        """Add α times the gradient to this layer's own parameters, which are views of what is added up and not of θ.
 
-        Δ (units, n) and A (fan_in, n) come from a pass.
+        Δ (units, n) and A (fan_in, n) come from a pass. What the gradient needs of θ, `forward` keeps in scratch.
         """
 
-    def linearised(self) -> Self:
+    def add_squares(self, Delta: Array, A: Array, scratch: Any) -> None:
+        """Add Σ (∂Cᵢ/∂θ)² over the examples, element by element, where `gradient` with α = 1 adds Σ ∂Cᵢ/∂θ.
+
+        Each is a product of an error and an activation, so that it is the gradient of their squares; where a parameter is
+        shared among several places, the sum of the places' squares.
+        """
+        self.gradient(Delta**2, A**2, 1.0, scratch)
+
+    def linearised(self) -> "Layer":
         """The layer as it acts on small changes R{A} of its inputs, for Hessian products (curvature.py).
 
         Its verbs are linear in inputs, errors and parameters: W is this layer's own, biases are zeros of its own, and what
-        a pass has chosen (a mask, the largest of each window) is read from that pass's scratch and left there. A layer
-        that is not linear in its inputs and in its parameters, each taken by itself, has none.
+        a pass has left in scratch (a mask, windows, the largest of each) is read there and left there. A layer that is not
+        linear in its inputs and in its parameters, each taken by itself, has none.
         """
         raise TypeError(
             f"{type(self).__name__}: has no linearised(), which Hessian and Gauss–Newton products need of a layer of your own: "
@@ -149,20 +198,27 @@ class Layer:
         Raises:
             ValueError: the description isn't one of this kind of layer.
         """
-        fan_in, units, activation = check_description(cls, description, known)
+        of = read_description(cls, description, fan_in=int, units=int, activation=str)
         layer: Any = cls
-        made: Self = layer(fan_in, units, activation)
+        made: Self = layer(of["fan_in"], of["units"], activations.find(of["activation"], known))
         return made
 
 
-def check_description(
-    kind: type[Layer], description: Mapping[str, Any], known: Mapping[str, Activation]
-) -> tuple[int, int, Activation]:
-    """fan_in, units and activation of a description that has these three and nothing else."""
-    names = {"fan_in", "units", "activation"}
-    if set(description) != names:
-        raise ValueError(
-            f"{kind.__name__}: described by {', '.join(description) or 'nothing'}, but it needs {', '.join(names)}"
-        )
-    fan_in, units = (check_integer(name, description[name], at_least=1, at_most=1 << 62) for name in ("fan_in", "units"))
-    return fan_in, units, activations.find(description["activation"], known)
+def read_description(kind: type[Layer], description: Mapping[str, Any], **types: Any) -> Mapping[str, Any]:
+    """A description, if it has these names and no others, with values of these types; lists are of integers, and all
+    integers are below 2⁶², so that products of them are numbers. Raises ValueError."""
+    if set(description) != set(types):
+        found = ", ".join(description) or "nothing"
+        raise ValueError(f"{kind.__name__}: described by {found}, but it must be by {', '.join(types)}")
+    for name, allowed in types.items():
+        value = description[name]
+        numbers = value if isinstance(value, list) else [] if isinstance(value, str) else [value]
+        if not isinstance(value, allowed) or not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
+            words = {int: "an integer", list: "a list of integers", str: "a text", list | str: "a list of integers, or a text"}
+            raise ValueError(f"{kind.__name__}: {name}: received {shown(value)}, but it must be {words[allowed]}")
+    return description
+
+
+def show_shape(shape: Sequence[int]) -> str:
+    """A shape as messages and tables show it: "12 × 12 × 20"."""
+    return " × ".join(map(str, shape))

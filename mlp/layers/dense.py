@@ -13,6 +13,9 @@ from mlp.blas import Array, gemm, gemv
 from mlp.checks import check_integer
 from mlp.layers.base import Layer, Shapes
 
+#: What BLAS can count.
+MOST_UNITS = (1 << 31) - 1
+
 
 class Dense(Layer):
     """A layer of `units` units, each connected to all `fan_in` inputs. Row j of W is what unit j looks for in its input.
@@ -30,12 +33,13 @@ class Dense(Layer):
     kind: ClassVar[str] = "dense"
     decayed = ("W",)
     normed = ("W",)
+    adds_in_place = True
     W: Array
     b: Array
 
     def __init__(self, fan_in: int, units: int, activation: Any = "identity", init: Any = None):
-        self.fan_in = check_integer("fan_in", fan_in, at_least=1)
-        self.units = check_integer("units", units, at_least=1)
+        self.fan_in = check_integer("fan_in", fan_in, at_least=1, at_most=MOST_UNITS)
+        self.units = check_integer("units", units, at_least=1, at_most=MOST_UNITS)
         self.activation = activations.get(activation)
         self.init = None if init is None else initializers.get(init)
 

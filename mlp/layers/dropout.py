@@ -7,13 +7,12 @@ Its mask M is 0 with probability p and 1/(1 − p) otherwise, so that the mean o
 It stands before a layer of the network only while that is trained with dropout (objective.py puts it there).
 """
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_number, shown
+from mlp.checks import check_number, is_sequence, shown
 from mlp.layers.base import Layer
 from mlp.noise import draw_16_bits
 
@@ -27,35 +26,42 @@ class Dropout(Layer):
         self.fan_in = self.units = fan_in
         self.rate = rate
 
-    def scratch(self, n: int, dtype: Any) -> Array:
-        """M, a vector of n · units, which lies in memory as what it masks does."""
-        return np.ones(n * self.units, dtype)
+    def scratch(self, n: int, dtype: Any) -> "Mask":
+        return Mask(self.units, n, dtype)
 
-    def draw(self, M: Array, rng: np.random.Generator) -> None:
+    def draw(self, scratch: "Mask", rng: np.random.Generator) -> None:
         """A mask of 0 and 1/(1 − p)."""
         dropped = min(round(65536 * self.rate), 65535)  # of 65,536
-        np.greater_equal(draw_16_bits(M.shape, rng), dropped, out=M)  # 0 or 1
-        M *= 65536 / (65536 - dropped)
+        np.greater_equal(draw_16_bits(scratch.drawn.shape, rng), dropped, out=scratch.drawn)  # 0 or 1
+        scratch.drawn *= 65536 / (65536 - dropped)
 
-    def forward(self, A: Array, out: Array, scratch: Array) -> None:
-        np.multiply(A, _laid_out_as(A, scratch), out=out)
+    def forward(self, A: Array, out: Array, scratch: "Mask") -> None:
+        scratch.lie_as(A)
+        np.multiply(A, scratch.M, out=out)
 
-    def propagate(self, Delta: Array, out: Array, scratch: Array) -> None:
-        np.multiply(Delta, _laid_out_as(out, scratch), out=out)
+    def propagate(self, Delta: Array, out: Array, scratch: "Mask") -> None:
+        np.multiply(Delta, scratch.M, out=out)
 
     def linearised(self) -> Self:
         """The layer itself: the mask doesn't depend on θ."""
         return self
 
 
-def _laid_out_as(A: Array, M: Array) -> Array:
-    """The mask as a matrix of A's shape and order in memory."""
-    return M.reshape(A.shape) if A.flags.c_contiguous else M.reshape(A.T.shape).T
+class Mask:
+    """M (units, n), in the order in memory of what it masks: numbers are drawn one after the other as they lie."""
+
+    def __init__(self, units: int, n: int, dtype: Any):
+        self.drawn = np.ones(units * n, dtype)
+        self.M = self.drawn.reshape(units, n)
+
+    def lie_as(self, A: Array) -> None:
+        """Let M be a view in A's order: of an input's values, those of one example lie together (A⁰ is a transpose)."""
+        self.M = self.drawn.reshape(A.shape) if A.flags.c_contiguous else self.drawn.reshape(A.T.shape).T
 
 
 def check_dropout(given: Any, layers: int) -> tuple[float, ...] | None:
     """Dropout rates, one for each layer; None where nothing is dropped."""
-    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+    if not is_sequence(given):
         raise TypeError(f"dropout: received {shown(given)}, but it must be {layers} probabilities, one for each layer's input")
     if len(given) != layers:
         raise ValueError(

@@ -3,8 +3,9 @@
 An objective is a `Problem` (problem.py), as `mlp.Objective` is, or a plain function theta -> (cost, gradient). A validation
 set is anything with `evaluate(theta) -> (cost, accuracy or None)`, again such as an `mlp.Objective`.
 
-Read rules.py first (the update rules), then descent.py (the one loop that runs them) and monitor.py (history, callback and
-the reasons to stop, for all minimisers); state.py is what a stopped run goes on from. All return
+Read rules.py first (the update rules), then run.py (the one loop that runs them), descent.py (`sgd` and `adam`) and
+monitor.py (history, callback and the reasons to stop, for all minimisers); state.py is what a stopped run goes on from. An
+update rule of your own is a class as those of rules.py are, and a function as `adam` is. All minimisers return
 `scipy.optimize.OptimizeResult`:
 
     x        θ, the vector given, updated in place

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from scipy.optimize import OptimizeResult, minimize
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
-from mlp.optimizers.descent import EachStep
 from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Best, Callback, Diverged, Monitor, Stop, call_back, count
 from mlp.optimizers.problem import Problem, refuse_steps_only
+from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
 
@@ -20,7 +21,7 @@ from mlp.optimizers.state import State, check_state, read_facts
 class Position:
     """Where a run of L-BFGS stands, besides θ and its history."""
 
-    evaluations: int = 0
+    evaluations: int
 
 
 class Evaluated:
@@ -45,6 +46,106 @@ class Evaluated:
         return cost, gradient
 
 
+class Run:
+    """A run of L-BFGS: where it stands after each iteration, and how it ends.
+
+    Args:
+        problem, theta: what is minimised, and the vector (P,) of float64 that follows the iterates.
+        maxiter, settings: how many iterations there may be, and "memory", "gtol" and "ftol".
+        monitor: keeps the history, and says when to stop.
+        each_step: called after every iteration, or None.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        theta: Array,
+        maxiter: int,
+        settings: dict[str, Any],
+        monitor: Monitor,
+        each_step: EachStep | None,
+    ):
+        check_callable("each_step", each_step)
+        self.problem, self.theta, self.maxiter, self.settings = problem, theta, maxiter, settings
+        self.monitor, self.each_step = monitor, each_step
+        self.evaluated = Evaluated(problem)
+        #: From which iteration the run went on.
+        self.went_on: int | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The problem's, which takes a moment; only states need it."""
+        return self.problem.fingerprint()
+
+    def snapshot(self) -> State:
+        """Where the run stands, as a copy."""
+        position = asdict(Position(self.evaluated.count))
+        facts = {**position, "settings": self.settings, "fingerprint": self.fingerprint}
+        return self.monitor.state("lbfgs", {"theta": self.theta}, facts)
+
+    def restore(self, state: State) -> None:
+        """Go on from there. A state that this run can't go on from is refused before θ is touched."""
+        facts = check_state(state, "lbfgs", {"theta": self.theta}, self.settings, self.fingerprint)
+        self.evaluated.count = read_facts(Position, facts).evaluations
+        self.monitor.restore(facts, state.arrays)
+        self.theta[...] = state.arrays["theta"]
+        self.went_on = len(self.monitor.history)
+
+    def minimise(self) -> OptimizeResult:
+        """Let SciPy do it, and say how that ended."""
+        monitor, evaluated = self.monitor, self.evaluated
+        ended: dict[str, Any] = {}
+        try:
+            with monitor:
+                found = self._minimise()
+            self.theta[...] = found.x
+            message, status = found.message, found.status
+            if not monitor.restores_best or monitor.best.number == len(monitor.history):  # x will be where SciPy ended
+                ended = {name: found[name] for name in ("jac", "hess_inv")}
+            if status == LIMIT:
+                message = f"not converged in {count(len(monitor.history), 'iteration')}; a larger maxiter goes on"
+        except Diverged as reason:
+            message, status = self._recover(reason), DIVERGED
+        except Stop as reason:
+            message, status = str(reason), reason.status
+        if self.went_on is not None:
+            message += f"; went on from iteration {self.went_on}, without the memory of the steps before it"
+        evaluations = {"nfev": evaluated.count, "njev": evaluated.count}
+        chosen = len(monitor.history)
+        result = monitor.finish(self.theta, message, status, status == CONVERGED, chosen, **evaluations, **ended)
+        if evaluated.best.number and (status == DIVERGED or not monitor.history) and not monitor.restores_best:
+            result.fun = -evaluated.best.score
+        return result
+
+    def _minimise(self) -> OptimizeResult:
+        """SciPy's L-BFGS-B for the iterations that are left; ends early by raising `Stop` or `Diverged`."""
+        self.monitor.stop_if_due()
+        done = len(self.monitor.history)
+        if done >= self.maxiter:  # SciPy would make one iteration
+            self.evaluated(self.theta)
+            raise Stop(f"ran {done or 'no'} iterations", LIMIT)
+        options = {"maxiter": self.maxiter - done, "maxfun": max(15_000, 20 * self.maxiter), "maxcor": self.settings["memory"]}
+        options |= {name: self.settings[name] for name in ("gtol", "ftol")}
+        start = self.theta.copy()
+        return minimize(self.evaluated, start, jac=True, method="L-BFGS-B", callback=self._record, options=options)
+
+    def _record(self, intermediate_result: OptimizeResult) -> None:
+        """SciPy calls this after each iteration."""
+        self.theta[...] = intermediate_result.x  # SciPy's own is one live buffer
+        facts = {"gradient_norm": self.evaluated.gradient_norm, "evaluations": self.evaluated.count}
+        self.monitor.record(self.theta, float(intermediate_result.fun), self.snapshot, **facts)
+        if self.each_step is not None:
+            call_back(self.each_step, self.snapshot)
+
+    def _recover(self, reason: Diverged) -> str:
+        """Go back to the best parameters met; returns what to say."""
+        kept = "the parameters are left as they were given"
+        if self.evaluated.best.theta is not None:
+            self.theta[...] = self.evaluated.best.theta
+            kept = "went back to the best parameters met"
+        return f"diverged: {reason}; {kept}. Try smaller initial weights, or inputs scaled to about 1"
+
+
 def lbfgs(
     objective: Any,
     theta: Array,
@@ -58,6 +159,7 @@ def lbfgs(
     tol: float | None = None,
     tol_epochs: int = 3,
     callback: Callback | None = None,
+    verbose: bool = False,
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
@@ -74,84 +176,28 @@ def lbfgs(
         memory: how many past steps the curvature is estimated from, at most 10,000.
         gtol: stop when no component of the gradient is larger.
         ftol: stop when the cost falls by no more than this, times the cost where that is above 1.
-        validation, patience, tol, tol_epochs, callback, state, each_step: as in `sgd`, by iteration.
+        validation, patience, tol, tol_epochs, callback, verbose, state, each_step: as in `sgd`, by iteration.
 
     Returns:
         `OptimizeResult`, with njev and, where it was SciPy that ended the run at x, its jac and hess_inv. History
         records: iteration, cost, validation_cost and validation_accuracy if there is a validation set, gradient_norm,
         evaluations, seconds.
     """
-    check_callable("each_step", each_step)
     problem, given = unwrap(lbfgs, objective, theta, scipy)
     refuse_steps_only(problem)
-    check_integer("maxiter", maxiter, at_least=0)
+    maxiter = check_integer("maxiter", maxiter, at_least=0)
     settings = {
-        "maxcor": check_integer("memory", memory, at_least=1, at_most=10_000),
+        "memory": check_integer("memory", memory, at_least=1, at_most=10_000),
         "gtol": check_number("gtol", gtol, at_least=0),
         "ftol": check_number("ftol", ftol, at_least=0),
     }
-    monitor = Monitor("iteration", validation=validation, patience=patience, tol=tol, tol_epochs=tol_epochs, callback=callback)
-    evaluated = Evaluated(problem)
-    theta = given.astype(np.float64)
+    watched = {"validation": validation, "patience": patience, "tol": tol, "tol_epochs": tol_epochs}
+    monitor = Monitor("iteration", maxiter, **watched, callback=callback, verbose=verbose)
+    run = Run(problem, given.astype(np.float64), maxiter, settings, monitor, each_step)
     if state is not None:
-        facts = check_state(state, "lbfgs", {"theta": theta}, settings, problem.fingerprint())
-        evaluated.count = read_facts(Position, facts).evaluations
-        theta[...] = state.arrays["theta"]
-        monitor.restore(facts, state.arrays)
-
-    def snapshot() -> State:
-        facts = {**asdict(Position(evaluated.count)), "settings": settings, "fingerprint": problem.fingerprint()}
-        return monitor.state("lbfgs", {"theta": theta}, facts)
-
-    def record(intermediate_result: OptimizeResult) -> None:
-        theta[...] = intermediate_result.x  # SciPy's own is one live buffer
-        facts = {"gradient_norm": evaluated.gradient_norm, "evaluations": evaluated.count}
-        monitor.record(theta, float(intermediate_result.fun), snapshot, **facts)
-        if each_step is not None:
-            call_back(each_step, snapshot)
-
-    ended: dict[str, Any] = {}
-    try:
-        found = _minimize(evaluated, theta, maxiter, monitor, record, settings)
-        theta[...] = found.x
-        message, status = found.message, found.status
-        if not monitor.restores_best or monitor.best.number == len(monitor.history):  # x will be where SciPy ended
-            ended = {name: found[name] for name in ("jac", "hess_inv")}
-        if status == LIMIT:
-            message = f"not converged in {count(len(monitor.history), 'iteration')}; a larger maxiter goes on"
-    except Diverged as reason:
-        message, status = _recover(reason, evaluated, theta), DIVERGED
-    except Stop as reason:
-        message, status = str(reason), reason.status
-    if state is not None:
-        message += f"; went on from iteration {len(state.facts['history'])}, without the memory of the steps before it"
-    evaluations = {"nfev": evaluated.count, "njev": evaluated.count}
-    result = monitor.finish(theta, message, status, status == CONVERGED, len(monitor.history), **evaluations, **ended)
-    if evaluated.best.number and (status == DIVERGED or not monitor.history) and not monitor.restores_best:
-        result.fun = -evaluated.best.score
+        run.restore(state)
+    result = run.minimise()
     with np.errstate(all="ignore"):
-        given[...] = theta
+        given[...] = run.theta
     result.x = given
     return result
-
-
-def _minimize(
-    evaluated: Evaluated, theta: Array, maxiter: int, monitor: Monitor, record: Any, settings: dict[str, Any]
-) -> OptimizeResult:
-    """SciPy's L-BFGS-B for the iterations that are left; ends early by raising `Stop` or `Diverged`."""
-    monitor.stop_if_due()
-    left = maxiter - len(monitor.history)
-    if left <= 0:  # SciPy would make one iteration
-        evaluated(theta)
-        raise Stop(f"ran {len(monitor.history) or 'no'} iterations", LIMIT)
-    options = {"maxiter": left, "maxfun": max(15_000, 20 * maxiter), **settings}
-    return minimize(evaluated, theta.copy(), jac=True, method="L-BFGS-B", callback=record, options=options)
-
-
-def _recover(reason: Diverged, evaluated: Evaluated, theta: Array) -> str:
-    """Go back to the best parameters met; returns what to say."""
-    kept = "the parameters are left as they were given"
-    if evaluated.best.theta is not None:
-        theta[...] = evaluated.best.theta
-        kept = "went back to the best parameters met"
-    return f"diverged: {reason}; {kept}. Try smaller initial weights, or inputs scaled to about 1"

@@ -5,13 +5,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array
-from mlp.checks import check_callable, check_integer, check_number, shown
-from mlp.optimizers.state import Progress, State, read_facts
+from mlp.checks import check_callable, check_flag, check_integer, check_number, shown
+from mlp.optimizers.state import Monitored, State, read_facts
+from mlp.progress import Progress
 
 Callback = Callable[..., Any]
 
@@ -49,7 +50,8 @@ class Best:
 
     def offer(self, score: float, number: int, theta: Array | None) -> bool:
         """Take these if they are better than the best so far, θ as a copy; returns whether they were."""
-        if self.number and not score > self.score and not math.isnan(self.score):
+        better = score > self.score or (math.isnan(self.score) and not math.isnan(score))
+        if self.number and not better:
             return False
         self.score, self.number, self.theta = score, number, None if theta is None else theta.copy()
         return True
@@ -58,20 +60,25 @@ class Best:
 class Monitor:
     """Keeps the history and the best parameters, tells the callback, and raises `Stop` when it is time.
 
+    While a run lasts (`with monitor: …`), a bar or lines show its progress, where that is wanted.
+
     Args:
         unit: what a record is of: "epoch" or "iteration".
-        validation, patience, tol, tol_epochs, callback: as minimisers take them (see `sgd`).
+        total: how many of them there may be.
+        validation, patience, tol, tol_epochs, callback, verbose: as minimisers take them (see `sgd`).
     """
 
     def __init__(
         self,
         unit: str,
+        total: int,
         *,
         validation: Any = None,
         patience: int | None = None,
         tol: float | None = None,
         tol_epochs: int = 3,
         callback: Callback | None = None,
+        verbose: bool = False,
     ):
         if validation is not None and not hasattr(validation, "evaluate"):
             raise TypeError(f"validation: received {shown(validation)}, but it must have evaluate(theta), as an Objective has")
@@ -81,16 +88,28 @@ class Monitor:
                 raise ValueError(f"patience: received {patience} without a validation set to be patient about")
         check_callable("callback", callback)
         self.unit = unit
+        self.total = total
         self.validation = validation
         self.patience = patience
         self.tol = None if tol is None else check_number("tol", tol, at_least=0)
         self.tol_epochs = check_integer("tol_epochs", tol_epochs, at_least=1)
         self.callback = callback
         self.passes_result = callback is not None and _takes_result(callback)
+        self.verbose = check_flag("verbose", verbose)
+        self.progress: Progress | None = None
         self.history = History()
         self.n_no_change = 0  # for how many records |ΔC| has been below tol
         self.best = Best()
         self.started = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        if self.verbose:
+            self.progress = Progress(self.total, self.unit)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.progress is not None:
+            self.progress.close()
 
     @property
     def restores_best(self) -> bool:
@@ -99,31 +118,36 @@ class Monitor:
 
     def restore(self, facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Go on from there: as if the history, the best parameters and the clock had been this run's own."""
-        progress = read_facts(Progress, facts)
-        if self.patience is not None and bool(progress.best) != ("best" in arrays):
+        monitored = read_facts(Monitored, facts)
+        if bool(monitored.best) != ("best" in arrays):
             raise ValueError("state: received the best parameters without their score, or the reverse")
-        self.history = History(progress.history)
-        self.n_no_change = progress.n_no_change
-        self.started = time.perf_counter() - progress.seconds
-        if progress.best:
-            score, number = progress.best
-            self.best.offer(score, number, arrays.get("best"))
-        elif self.validation is not None:
+        if monitored.best and not 1 <= monitored.best[1] <= len(monitored.history):
+            raise ValueError(
+                f"state: received {monitored.best} as best, but its history has {count(len(monitored.history), 'record')}"
+            )
+        self.history = History(map(dict, monitored.history))
+        self.n_no_change = monitored.n_no_change
+        self.started = time.perf_counter() - monitored.seconds
+        if monitored.best:
+            score, number = monitored.best
+            self.best.offer(score, number, arrays["best"])
+        elif self.patience is None:  # no parameters are kept, but what has improved is told still
             for number, record in enumerate(self.history, 1):
-                self.best.offer(_score(record), number, None)
+                if "validation_cost" in record:
+                    self.best.offer(_score(record), number, None)
 
     def state(self, minimiser: str, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> State:
         """The run's state: what the minimiser says of itself, copied, and what the monitor knows."""
         kept = dict(arrays)
         if self.restores_best and self.best.theta is not None:
             kept["best"] = self.best.theta
-        progress = Progress(
+        monitored = Monitored(
             list(self.history),
             self.n_no_change,
             [self.best.score, self.best.number] if self.restores_best else None,
             time.perf_counter() - self.started,
         )
-        return State(minimiser, {name: array.copy() for name, array in kept.items()}, {**facts, **asdict(progress)})
+        return State(minimiser, {name: array.copy() for name, array in kept.items()}, {**facts, **asdict(monitored)})
 
     def record(self, theta: Array, cost: float, snapshot: Callable[[], State], **facts: Any) -> None:
         """Write down how an epoch or iteration went; θ is copied where it is kept."""
@@ -140,6 +164,8 @@ class Monitor:
         improved = False
         if self.validation is not None:
             improved = self.best.offer(_score(record), len(self.history), None if self.patience is None else theta)
+        if self.progress is not None:
+            self.progress.show(record)
         self._tell(theta, record, improved, snapshot)
         self.stop_if_due()
 

@@ -6,13 +6,14 @@ Each iteration takes the gradient g over all examples and minimises, by conjugat
 
 as far as that pays (`conjugate_gradients`), goes back along the way for as long as the subset's own cost falls, and takes what
 a line search over all examples leaves of that step. λ follows how well the model foretold the cost (Levenberg 1944, Marquardt
-1963). Read `Iterations.step` first. Sources: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers
+1963). Read `Run.step` first. Sources: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers
 are used; Martens and Sutskever, "Training deep and recurrent networks with Hessian-free optimization" (2012).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,9 +21,9 @@ from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
-from mlp.optimizers.descent import EachStep
 from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Callback, Diverged, Monitor, Stop, call_back, count
 from mlp.optimizers.problem import Problem, refuse_steps_only
+from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
 
@@ -108,23 +109,91 @@ def conjugate_gradients(
     return solutions
 
 
-class Iterations:
-    """A run of newton: what it was asked for, where it stands, and its steps."""
+class Run:
+    """A run of newton: where it stands, and its iterations. Read `step` first.
+
+    Args:
+        problem, theta: what is minimised, and the vector (P,) of float64 that is updated.
+        maxiter, gtol: when to end.
+        settings: "subset", "damping", "cg_maxiter", "cg_tol" and "seed".
+        monitor: keeps the history, and says when to stop.
+        each_step: called after every iteration, or None.
+    """
 
     def __init__(
-        self, problem: Any, theta: Array, subset: int | None, seed: int, damping: float, cg_maxiter: int, cg_tol: float
-    ) -> None:
-        self.problem, self.theta = problem, theta
-        self.subset, self.seed, self.cg_maxiter, self.cg_tol = subset, seed, cg_maxiter, cg_tol
+        self,
+        problem: Any,
+        theta: Array,
+        maxiter: int,
+        gtol: float,
+        settings: dict[str, Any],
+        monitor: Monitor,
+        each_step: EachStep | None,
+    ):
+        check_callable("each_step", each_step)
+        self.problem, self.theta, self.maxiter, self.gtol = problem, theta, maxiter, gtol
+        self.settings, self.monitor, self.each_step = settings, monitor, each_step
         self.direction = np.zeros_like(theta)
-        self.position = Position(damping)
+        self.position = Position(settings["damping"])
         self.current: tuple[float, Array] | None = None
 
-    def restore(self, position: Position, arrays: Mapping[str, Array]) -> None:
-        """Go on from there: the cost and gradient, counted already, will be taken again."""
+    @cached_property
+    def fingerprint(self) -> str:
+        """The problem's, which takes a moment; only states need it."""
+        return str(self.problem.fingerprint())
+
+    @property
+    def vectors(self) -> dict[str, Array]:
+        """What a state keeps, by name."""
+        return {"theta": self.theta, "direction": self.direction}
+
+    def snapshot(self) -> State:
+        """Where the run stands, as a copy."""
+        facts = {**asdict(self.position), "settings": self.settings, "fingerprint": self.fingerprint}
+        return self.monitor.state("newton", self.vectors, facts)
+
+    def restore(self, state: State) -> None:
+        """Go on from there. A state that this run can't go on from is refused before θ is touched."""
+        facts = check_state(state, "newton", self.vectors, self.settings, self.fingerprint)
+        position = read_facts(Position, facts)
+        self.monitor.restore(facts, state.arrays)
+        position.evaluations -= 1  # the cost and gradient at θ, counted already, will be taken again
+        position.gradients -= 1
         self.position = position
-        position.evaluations, position.gradients = position.evaluations - 1, position.gradients - 1
-        self.theta[...], self.direction[...] = arrays["theta"], arrays["direction"]
+        for name, vector in self.vectors.items():
+            vector[...] = state.arrays[name]
+
+    def minimise(self) -> OptimizeResult:
+        """Iterate, and say how that ended."""
+        monitor = self.monitor
+        try:
+            with monitor, np.errstate(all="ignore"):  # what overflows shows in the cost
+                message, status = self._iterate()
+        except Diverged as reason:
+            message, status = f"diverged: {reason}; the parameters are left as they were. Try smaller initial weights", DIVERGED
+        except Stop as reason:
+            message, status = str(reason), reason.status
+        evaluations = {"nfev": self.position.evaluations, "njev": self.position.gradients}
+        result = monitor.finish(self.theta, message, status, status == CONVERGED, len(monitor.history), **evaluations)
+        if not monitor.history and self.current is not None:
+            result.fun = self.current[0]
+        return result
+
+    def _iterate(self) -> tuple[str, int]:
+        """The iterations that are left; ends early by raising `Stop` or `Diverged`. Returns message and status."""
+        history = self.monitor.history
+        self.monitor.stop_if_due()
+        while True:
+            largest = float(np.abs(self.evaluate()[1]).max())
+            if largest <= self.gtol:
+                return f"converged: no component of the gradient is above {self.gtol:g}", CONVERGED
+            if len(history) >= self.maxiter:
+                return f"not converged in {count(len(history), 'iteration')}; a larger maxiter goes on", LIMIT
+            facts = self.step(len(history))
+            cost = self.evaluate()[0]
+            self.monitor.record(self.theta, cost, self.snapshot, **facts, evaluations=self.position.evaluations)
+            if self.each_step is not None:
+                call_back(self.each_step, self.snapshot)
 
     def cost(self, theta: Array, rows: Array | None = None) -> float:
         """The cost at θ, of all examples by a forward pass alone where the objective has one that sees what training does."""
@@ -161,7 +230,8 @@ class Iterations:
             Gv: Array = self.problem.gauss_newton(self.theta, v, rows)
             return Gv + damping * v
 
-        solutions = conjugate_gradients(times, g, _MEMORY * self.direction, precondition, self.cg_maxiter, self.cg_tol)
+        limits = self.settings["cg_maxiter"], self.settings["cg_tol"]
+        solutions = conjugate_gradients(times, g, _MEMORY * self.direction, precondition, *limits)
         if not solutions:
             raise Diverged("the Gauss–Newton products are not finite")
         self.direction = solutions[-1].p.copy()
@@ -176,10 +246,11 @@ class Iterations:
 
     def _draw(self, iteration: int) -> Array | None:
         """The rows of this iteration's products: the same whether or not the run was stopped before it."""
-        if self.subset is None or self.subset >= len(self.problem):
+        subset = self.settings["subset"]
+        if subset is None or subset >= len(self.problem):
             return None
-        rng = np.random.default_rng((self.seed, iteration))
-        return np.sort(rng.choice(len(self.problem), self.subset, replace=False))
+        rng = np.random.default_rng((self.settings["seed"], iteration))
+        return np.sort(rng.choice(len(self.problem), subset, replace=False))
 
     def _go_back(self, solutions: list[Solution], rows: Array | None) -> Solution:
         """From the last solution back for as long as the rows' cost falls."""
@@ -237,6 +308,7 @@ def newton(
     tol: float | None = None,
     tol_epochs: int = 3,
     callback: Callback | None = None,
+    verbose: bool = False,
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
@@ -257,18 +329,17 @@ def newton(
         cg_tol: they stop where the model falls by less than this part of itself an iteration.
         gtol: stop when no component of the gradient is larger.
         seed: of the subsets, an integer.
-        validation, patience, tol, tol_epochs, callback, state, each_step: as in `sgd`, by iteration. A run that goes on from
+        validation, patience, tol, tol_epochs, callback, verbose, state, each_step: as in `sgd`, by iteration. A run that goes on from
             a state goes on to the same bits.
 
     Returns:
         `OptimizeResult`, with njev. History records: iteration, cost (after it), validation_cost and validation_accuracy if
         there is a validation set, damping, products, rate, gradient_norm (before it), evaluations (so far), seconds.
     """
-    check_callable("each_step", each_step)
     problem, given = unwrap(newton, objective, theta, scipy)
     _check_curved(problem)
     refuse_steps_only(problem)
-    check_integer("maxiter", maxiter, at_least=0)
+    maxiter = check_integer("maxiter", maxiter, at_least=0)
     settings: dict[str, Any] = {
         "subset": None if subset is None else check_integer("subset", subset, at_least=1),
         "damping": check_number("damping", damping, above=0),
@@ -276,54 +347,17 @@ def newton(
         "cg_tol": check_number("cg_tol", cg_tol, at_least=0),
         "seed": check_integer("seed", seed, at_least=0),
     }
-    check_number("gtol", gtol, at_least=0)
-    monitor = Monitor("iteration", validation=validation, patience=patience, tol=tol, tol_epochs=tol_epochs, callback=callback)
-    theta = given.astype(np.float64)
-    run = Iterations(problem, theta, **settings)
+    gtol = check_number("gtol", gtol, at_least=0)
+    watched = {"validation": validation, "patience": patience, "tol": tol, "tol_epochs": tol_epochs}
+    monitor = Monitor("iteration", maxiter, **watched, callback=callback, verbose=verbose)
+    run = Run(problem, given.astype(np.float64), maxiter, gtol, settings, monitor, each_step)
     if state is not None:
-        facts = check_state(state, "newton", {"theta": theta, "direction": theta}, settings, problem.fingerprint())
-        run.restore(read_facts(Position, facts), state.arrays)
-        monitor.restore(facts, state.arrays)
-
-    def snapshot() -> State:
-        facts = {**asdict(run.position), "settings": settings, "fingerprint": problem.fingerprint()}
-        return monitor.state("newton", {"theta": theta, "direction": run.direction}, facts)
-
-    def record(facts: dict[str, Any]) -> None:
-        facts["evaluations"] = run.position.evaluations
-        monitor.record(theta, run.evaluate()[0], snapshot, **facts)
-        if each_step is not None:
-            call_back(each_step, snapshot)
-
-    try:
-        with np.errstate(all="ignore"):  # what overflows shows in the cost
-            message, status = _iterate(run, monitor, maxiter, gtol, record)
-    except Diverged as reason:
-        message, status = f"diverged: {reason}; the parameters are left as they were. Try smaller initial weights", DIVERGED
-    except Stop as reason:
-        message, status = str(reason), reason.status
-    evaluations = {"nfev": run.position.evaluations, "njev": run.position.gradients}
-    result = monitor.finish(theta, message, status, status == CONVERGED, len(monitor.history), **evaluations)
-    if not monitor.history and run.current is not None:
-        result.fun = run.current[0]
+        run.restore(state)
+    result = run.minimise()
     with np.errstate(all="ignore"):
-        given[...] = theta
+        given[...] = run.theta
     result.x = given
     return result
-
-
-def _iterate(
-    run: Iterations, monitor: Monitor, maxiter: int, gtol: float, record: Callable[[dict[str, Any]], None]
-) -> tuple[str, int]:
-    """The iterations that are left; ends early by raising `Stop` or `Diverged`. Returns message and status."""
-    monitor.stop_if_due()
-    while True:
-        largest = float(np.abs(run.evaluate()[1]).max())
-        if largest <= gtol:
-            return f"converged: no component of the gradient is above {gtol:g}", CONVERGED
-        if len(monitor.history) >= maxiter:
-            return f"not converged in {count(len(monitor.history), 'iteration')}; a larger maxiter goes on", LIMIT
-        record(run.step(len(monitor.history)))
 
 
 def _check_curved(problem: Problem) -> None:

@@ -4,6 +4,7 @@
 (theta, rows) -> (cost, gradient), is put behind the same interface here, and nothing else asks what it can do.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,13 +63,26 @@ class PlainFunction:
         return len(self.function)  # type: ignore[arg-type]
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        return self.function(theta)
+        return self._evaluate(theta)
+
+    def _evaluate(self, theta: Array, *rows: Any) -> tuple[float, Array]:
+        returned = self.function(theta, *rows)
+        try:
+            cost, gradient = returned
+            evaluation = float(cost), np.asarray(gradient)
+        except (TypeError, ValueError):
+            evaluation = math.nan, np.empty(0)
+        if evaluation[1].shape != theta.shape or evaluation[1].dtype.kind not in "buif":
+            raise TypeError(
+                f"objective: returned {shown(returned)}, but it must be (cost, gradient), the gradient {theta.shape}"
+            )
+        return evaluation
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float, noise: Any) -> float:
-        cost, gradient = self.function(theta) if rows is None else self.function(theta, rows)
+        cost, gradient = self._evaluate(theta) if rows is None else self._evaluate(theta, rows)
         scale(beta, out)
-        out += alpha * np.asarray(gradient)
-        return float(cost)
+        out += alpha * gradient
+        return cost
 
     def penalty(self, theta: Array) -> float:
         return 0.0
@@ -90,7 +104,7 @@ def as_problem(objective: Any) -> Problem:
 def count_examples(problem: Problem, batch_size: int | None) -> int:
     """How many examples batches range over; 1 for a plain function without a length, in full batches."""
     try:
-        return len(problem)
+        examples = len(problem)
     except TypeError:
         if batch_size is None:
             return 1
@@ -98,6 +112,9 @@ def count_examples(problem: Problem, batch_size: int | None) -> int:
             f"batch_size: received {batch_size}, but the objective has no len(), so it is not known over how many "
             "examples batches range; only batch_size=None (full-batch descent) is allowed"
         ) from None
+    if examples == 0:
+        raise ValueError("objective: received no examples, len() = 0, but at least one is needed")
+    return examples
 
 
 def refuse_steps_only(problem: Problem) -> None:

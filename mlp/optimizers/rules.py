@@ -1,4 +1,5 @@
-"""Update rules: how a mini-batch gradient changes θ. Each is a class that names the vectors it keeps from step to step.
+"""Update rules: how a mini-batch gradient changes θ. Each is a class that names its settings, and the vectors it keeps from
+step to step; a function such as `sgd` (descent.py) runs it, and states are saved and resumed without a further word.
 
 η is the learning rate, and ∂C the gradient of the mini-batch's cost, penalty included. An objective's `accumulate(theta,
 rows, out, alpha, beta, noise)` adds α ∂C to β out, which may be θ itself: the rate is then a factor of the gradient's
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array, axpy, scale
-from mlp.checks import check_number, shown
+from mlp.checks import check_number
 from mlp.optimizers.problem import Problem
 
 
@@ -20,6 +21,8 @@ class Descent:
 
     #: Attributes that a step depends on besides θ, vectors as long as θ: a `State` keeps them.
     kept: tuple[str, ...] = ()
+    #: Attributes that are numbers given by the caller, under the same names: a run goes on from a `State` of the same only.
+    settings: tuple[str, ...] = ()
 
     def __init__(self, problem: Problem, theta: Array):
         self.problem = problem
@@ -39,10 +42,11 @@ class Momentum(Descent):
     """v ← μv − η ∂C, θ ← θ + v (Polyak 1964)."""
 
     kept = ("velocity",)
+    settings = ("momentum",)
 
     def __init__(self, problem: Problem, theta: Array, momentum: float):
         super().__init__(problem, theta)
-        self.momentum = momentum
+        self.momentum = check_number("momentum", momentum, at_least=0, below=1)
         self.velocity = np.zeros_like(theta)
 
     def step(self, theta: Array, rows: Any, rate: float, noise: Any) -> float:
@@ -67,14 +71,6 @@ class Nesterov(Momentum):
         return cost
 
 
-def choose_momentum(momentum: float, nesterov: bool) -> tuple[type[Descent], dict[str, Any]]:
-    """The rule of `sgd` with that momentum, and its settings."""
-    check_number("momentum", momentum, at_least=0, below=1)
-    if not isinstance(nesterov, bool | np.bool_):
-        raise TypeError(f"nesterov: received {shown(nesterov)}, but it must be True or False")
-    return (Nesterov if nesterov else Momentum, {"momentum": float(momentum)}) if momentum else (Descent, {})
-
-
 class Adam(Descent):
     """m ← β₁m + (1 − β₁) ∂C, v ← β₂v + (1 − β₂) ∂C², θ ← θ − η m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
@@ -84,6 +80,7 @@ class Adam(Descent):
     """
 
     kept = ("m", "v")
+    settings = ("beta1", "beta2", "epsilon")
     BLOCK = 32768
 
     def __init__(self, problem: Problem, theta: Array, beta1: float, beta2: float, epsilon: float):

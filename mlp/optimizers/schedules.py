@@ -24,7 +24,8 @@ def get(schedule: Any, epochs: int) -> Schedule:
             "returns a factor of the learning rate"
         )
     name, texts = parse_call("schedule", schedule, SCHEDULES)
-    given = {of: check_number(f"schedule {name} {of}", parse_number("schedule", text), above=0) for of, text in texts.items()}
+    label = {of: f"schedule {name} {of}" for of in texts}
+    given = {of: check_number(label[of], parse_number(label[of], text), above=0) for of, text in texts.items()}
     if name == "step":
         every = given.get("epochs", max(1, epochs // 3))
         if not float(every).is_integer():

@@ -1,13 +1,13 @@
 """`State`, where a run stands, and the checks that another run can go on from it.
 
-What a state holds follows from dataclasses: `Position` (and lbfgs.py's own) are where a minimiser stands in its loop, and
-`read_facts` checks and takes back whatever fields they have.
+What a state holds follows from dataclasses: `Position` (and lbfgs.py's own) are where a minimiser stands in its loop,
+`Monitored` is what the monitor knows, and `read_facts` checks and takes back whatever fields they have.
 """
 
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -55,19 +55,20 @@ class Position:
 
 
 @dataclass
-class Progress:
+class Monitored:
     """What all minimisers' states say of the run so far."""
 
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]]
     #: How many records running the cost has changed by less than tol.
-    n_no_change: int = 0
+    n_no_change: int
     #: The best validation score and the number of its record.
-    best: list[Any] | None = None
-    seconds: float = 0.0
+    best: list[Any] | None
+    seconds: float
 
 
-#: What earlier versions called some of the facts.
+#: What earlier versions called some of the facts, and those that the earliest did not have.
 _RENAMED = {"order": "rng_state", "calm": "n_no_change"}
+_ADDED = {"averaged": 0, "settings": {}, "fingerprint": ""}
 
 
 def check_state(
@@ -78,35 +79,57 @@ def check_state(
         raise TypeError(f"state: received {shown(state)}, but it must be None or a State")
     if state.minimiser != minimiser:
         raise ValueError(f"state: received one of {state.minimiser}, but this is {minimiser}")
+    facts = {**_ADDED, **{_RENAMED.get(name, name): value for name, value in state.facts.items()}}
+    if not isinstance(facts["settings"], dict):
+        raise _impossible("settings", facts["settings"])
+    for name, value in facts["settings"].items():
+        if name in settings and settings[name] != value:
+            raise ValueError(f"state: received one of a run with {name} = {value!r:.60}, but this run has {settings[name]!r}")
     found = {name: f"{array.dtype} {array.shape}" for name, array in state.arrays.items()}
     wanted = {name: f"{vector.dtype} {vector.shape}" for name, vector in vectors.items()}
     if "best" in found:
         wanted["best"] = wanted["theta"]
     if found != wanted:
         raise ValueError(f"state: received the vectors {found}, but this run has {wanted}: the settings or the network differ")
-    if not np.isfinite(state.arrays["theta"]).all():
-        raise ValueError("state: received parameters that are NaN or infinite, but every one must be finite")
-    facts = {_RENAMED.get(name, name): value for name, value in state.facts.items()}
-    for name, value in facts.get("settings", settings).items():
-        if name in settings and settings[name] != value:
-            raise ValueError(f"state: received one of a run with {name} = {value}, but this run has {settings[name]}")
-    if fingerprint and facts.get("fingerprint") and facts["fingerprint"] != fingerprint:
+    for name in ("theta", "safe", "average", "best"):  # whatever a run may end with
+        if name in found and not np.isfinite(state.arrays[name]).all():
+            raise ValueError(f"state: received NaN or infinity in {name}, but every parameter must be finite")
+    if fingerprint and facts["fingerprint"] and facts["fingerprint"] != fingerprint:
         raise ValueError("state: received one of a run over other data, another network or another cost")
     return facts
 
 
 def read_facts(kind: type[Facts], facts: Mapping[str, Any]) -> Facts:
-    """The facts as a dataclass of that kind, each of its field's type; what has a default may be missing."""
+    """The facts as a dataclass of that kind, each of its field's type."""
     values = {}
     for known in dataclasses.fields(kind):  # type: ignore[arg-type]
-        missing = known.default is dataclasses.MISSING and known.default_factory is dataclasses.MISSING
-        if known.name not in facts and not missing:
-            continue
-        value = facts.get(known.name)
+        value = facts.get(known.name, "nothing")
         if not _CHECKS[known.name if known.name in _CHECKS else known.type](value):
-            raise ValueError(f"state: received {shown(value)} as {known.name}, but no run leaves such a state")
+            raise _impossible(known.name, value)
         values[known.name] = value
     return kind(**values)
+
+
+def _impossible(name: str, value: Any) -> ValueError:
+    return ValueError(f"state: received {shown(value)} as {name}, but no run leaves such a state")
+
+
+def check_position(position: Position, history: list[Any], examples: int, batch_size: int | None) -> None:
+    """Raise ValueError where the numbers of a position contradict each other, or the size of batches and the data."""
+    batch = batch_size or examples
+    expected = {
+        "epoch": len(history),
+        "done": min(position.done, math.ceil(examples / batch)),
+        "seen": min(position.done * batch, examples),
+        "steps": position.epoch * math.ceil(examples / batch) + position.done,
+        "proven": min(position.proven, position.epoch),
+    }
+    for name, value in expected.items():
+        if getattr(position, name) != value:
+            raise ValueError(
+                f"state: received {getattr(position, name):,} as {name}, but {value:,} fits the rest of it and this run, of "
+                f"{examples:,} examples in batches of {batch:,}"
+            )
 
 
 def _is_count(value: Any) -> bool:
@@ -117,8 +140,16 @@ def _is_number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and abs(value) < 1 << 62)
 
 
+def _is_record(value: Any) -> bool:
+    """Whether it has what a run that goes on reads of it."""
+    if not isinstance(value, dict) or not _is_number(value.get("cost")):
+        return False
+    accuracy = value.get("validation_accuracy")
+    return _is_number(value.get("validation_cost", 0)) and (accuracy is None or _is_number(accuracy))
+
+
 def _is_history(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(record, dict) and _is_number(record.get("cost")) for record in value)
+    return isinstance(value, list) and all(map(_is_record, value))
 
 
 def _is_best(value: Any) -> bool:
@@ -130,6 +161,7 @@ _CHECKS: dict[Any, Any] = {
     int: _is_count,
     float: lambda value: _is_number(value) and math.isfinite(value),
     dict[str, Any]: lambda value: isinstance(value, dict),
+    "seconds": lambda value: _is_number(value) and 0 <= value < math.inf,
     "history": _is_history,
     "best": _is_best,
 }
@@ -148,9 +180,21 @@ def plain_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, rng_state: dict[str, Any]) -> None:
-    """Put the generator where that state was."""
+    """Put the generator where that state was; a state that it cannot have been in leaves it as it is."""
+    before = rng.bit_generator.state
     try:
+        # numpy takes any place in a generator's buffers, and would read beyond them
+        places = (
+            (rng_state["state"].get("pos", 0), 624),
+            (rng_state.get("buffer_pos", 0), 4),
+            (rng_state.get("has_uint32", 0), 1),
+        )
+        if not all(0 <= place <= end for place, end in places):
+            raise ValueError("a place is beyond its buffer")
         rng.bit_generator.state = rng_state
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        if plain_state(rng) != rng_state:
+            raise ValueError("it has more or less than a state")
+    except (AttributeError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        rng.bit_generator.state = before
         kind = type(rng.bit_generator).__name__
         raise ValueError(f"state: received {shown(rng_state)} as rng_state, but it must be of this {kind}") from error

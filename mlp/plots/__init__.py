@@ -5,15 +5,16 @@ Every function returns its Figure: a new one, or that of `ax`, Axes to draw in. 
 display, notebooks (which show a figure that is a cell's last value) and loops over a thousand figures all work.
 matplotlib is imported when the first figure is made, not before.
 
-Read features.py (W¹ as pictures), answers.py (confusion, mistakes), layers.py (activations, weights, gradients) and
-curves.py (cost and accuracy). canvas.py, mosaic.py, inputs.py and runs.py serve them. `python -m mlp.plots RUN` draws a
-saved run's figures.
+Read features.py (W as pictures), fields.py (where a unit looks), answers.py (confusion, mistakes), layers.py (activations,
+weights, gradients; maps.py has activations that are maps) and curves.py (cost and accuracy). canvas.py, mosaic.py, inputs.py
+and runs.py serve them. `python -m mlp.plots RUN` draws a saved run's figures.
 """
 
 from mlp.plots.answers import confusion as confusion
 from mlp.plots.answers import mistakes as mistakes
 from mlp.plots.curves import curves as curves
 from mlp.plots.features import features as features
+from mlp.plots.fields import receptive_field as receptive_field
 from mlp.plots.layers import activations as activations
 from mlp.plots.layers import gradients as gradients
 from mlp.plots.layers import weights as weights

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlp
-from mlp import command
+from mlp import cli as command
 from mlp.checks import check_name
 from mlp.plots.runs import METRICS
 
@@ -18,7 +18,7 @@ figures:
   curves        cost and accuracy by epoch (of a run)
   confusion     which digits are taken for which (on the test set)
   mistakes      the most confident wrong answers (on the test set)
-  activations   the first layer's outputs for test images, by class
+  activations   the first layer's outputs for test images, by class; of a convolution, its maps
   weights       histograms of the weights by layer
 (mlp.plots.gradients draws a history of gradients, which a run doesn't keep.)
 

@@ -1,6 +1,7 @@
 """What a classifier gets wrong: `confusion` counts it, `mistakes` shows it."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def confusion(
     y: Any = None,
     *,
     predicted: Any = None,
+    classes: Sequence[str] | None = None,
     ax: Any = None,
     file: Any = None,
 ) -> "Figure":
@@ -34,6 +36,7 @@ def confusion(
         net, X: a classifier, or a committee, and inputs (n, features); 8-bit unsigned X is taken as pixel intensities.
         y: true labels, (n,) integers, or (n, outputs) with a 1 for the true class.
         predicted: labels (n,), in place of net and X.
+        classes: the classes' names, in the order of the labels. None: their numbers.
         ax: Axes to draw in. file: where to write the figure.
 
     >>> figure = confusion(y=[0, 0, 1], predicted=[0, 1, 1])
@@ -42,23 +45,28 @@ def confusion(
         raise TypeError("confusion: it needs net, X and y, or y and predicted")
     if predicted is None:
         inputs = network_inputs(check_network("net", net, committees=True), X)
-        classes, given, _ = labels_and_confidence(net, inputs)
-        true = check_labels("y", y, len(inputs), classes)
+        count, given, _ = labels_and_confidence(net, inputs)
+        true = check_labels("y", y, len(inputs), count)
     else:
         true = check_labels("y", y, None, None)
         given = check_labels("predicted", predicted, len(true), None)
-        classes = int(max(true.max(), given.max())) + 1
-    counts = np.bincount(true * classes + given, minlength=classes**2).reshape(classes, classes)
+        count = int(max(true.max(), given.max())) + 1
+    names = [str(label) for label in range(count)] if classes is None else [str(name) for name in classes]
+    if len(names) < count:
+        raise ValueError(f"classes: received {len(names)} names, but there are {count} classes")
+    count = len(names)
+    counts = np.bincount(true * count + given, minlength=count**2).reshape(count, count)
 
     right, total = int(np.trace(counts)), len(true)
-    edge = min(12.0, max(2.6, 0.46 * classes))
-    with drawing(ax, file, size=(edge + 1.9, edge + 0.9)) as (figure, (panel,)):
-        _confusion(panel, counts)
+    edge = min(12.0, max(2.6, 0.46 * count))
+    room = 0.07 * max(0, max(map(len, names)) - 2)  # inches that long names take at the sides
+    with drawing(ax, file, size=(edge + 1.9 + room, edge + 0.9 + room)) as (figure, (panel,)):
+        _confusion(panel, counts, names)
         panel.set_title(f"Accuracy {100 * right / total:.2f} % ({right:,} of {counted(total, 'example')})", fontsize=11)
     return figure
 
 
-def _confusion(panel: "Axes", counts: Array) -> None:
+def _confusion(panel: "Axes", counts: Array, names: Sequence[str]) -> None:
     from matplotlib import colormaps
 
     classes = len(counts)
@@ -72,8 +80,8 @@ def _confusion(panel: "Axes", counts: Array) -> None:
     if classes <= 30:
         panel.grid(which="minor", color="0.85", linewidth=0.6)
         _print_counts(panel, counts, most)
-        panel.set_xticks(range(classes))
-        panel.set_yticks(range(classes))
+        panel.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
+        panel.set_yticks(range(classes), names)
         totals = counts.sum(axis=1)
         recognised = [f"{100 * counts[k, k] / totals[k]:.1f} %" if totals[k] else "–" for k in range(classes)]
         side = panel.secondary_yaxis("right")

@@ -1,4 +1,4 @@
-"""`features`: what each unit of the first layer looks for."""
+"""`features`: what each unit of a layer looks for."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_name, check_number
+from mlp.checks import check_integer, check_name, check_number, shown
 from mlp.plots.canvas import DPI, counted, drawing, exact_room, show_image, signed, whole_scale
 from mlp.plots.inputs import check_array, check_network
-from mlp.plots.mosaic import check_shape, images, tiled
+from mlp.plots.mosaic import channels_beside, check_shape, images, tiled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ _ROOM = 46
 
 def features(
     net: Any,
+    layer: int = 0,
     *,
     shape: tuple[int, ...] | None = None,
     sort_by_norm: bool = False,
@@ -31,12 +32,14 @@ def features(
     ax: Any = None,
     file: Any = None,
 ) -> "Figure":
-    """The first layer's weights as images, one tile a unit: grey is 0, white positive, black negative.
+    """A layer's weights as images, one tile a unit: grey is 0, white positive, black negative.
 
     Args:
         net: an `MLP`, or weights W (units, fan_in), whose row j is what unit j looks for in its input.
+        layer: which, counted as in net.layers; the first, unless told otherwise.
         shape: of a unit's image: (height, width), or (height, width, 3) or (3, height, width) for colour, where each
-            channel is 0 at half its intensity. None: a square.
+            channel is 0 at half its intensity. None: as the layer sees its input, a filter's kernel or the shape of the layer
+            below, with channels side by side (three channels of the network's input are colours); or else a square.
         sort_by_norm: show the units with the largest ‖W[j]‖ first.
         per_tile: give each tile a scale of its own; otherwise all tiles share one. Both are symmetric about 0.
         scaling: "weights" shows W; "unit_norm" shows W[j]/‖W[j]‖, the input of norm 1 that unit j answers to most (UFLDL,
@@ -50,8 +53,9 @@ def features(
 
     >>> figure = features(np.eye(4))   # four units, each looking at one pixel of 2 × 2
     """
-    W = _weights(net)
-    sizes = check_shape(shape, W.shape[1])
+    W, own_shape = _weights(net, layer)
+    if shape is not None or len(own_shape) < 2:
+        own_shape, sizes = (), check_shape(shape, W.shape[1])
     check_name("scaling", scaling, ["weights", "unit_norm"])
     check_number("percentile", percentile, above=0, at_most=100)
     norms = np.linalg.norm(W, axis=1)  # (units,)
@@ -65,13 +69,14 @@ def features(
     limit = np.percentile(np.abs(W), percentile, axis=over, keepdims=True, method="higher")
     limit = np.where(limit > 0, limit, np.abs(W).max(axis=over, keepdims=True))  # nearly all weights may be 0
     grey = 0.5 + np.clip(W / np.where(limit > 0, limit, 1), -1, 1) / 2  # (units, fan_in): 0 … 1, and 0.5 where W is 0
-    tiles = images(grey, sizes)
+    tiles = channels_beside(grey, own_shape, colour=layer == 0) if own_shape else images(grey, sizes)
     quantity = "weight" if scaling == "weights" else "weight ÷ its unit's norm"
     ends, note = _legend(limit, float(np.abs(W).max()), per_tile, quantity)
 
-    mosaic = tiled(tiles)
+    many = len(own_shape) == 3 and tiles.ndim == 3 and own_shape[2] > 1  # channels, with a gap of 1 between them
+    mosaic = tiled(tiles, gap=(2, 3) if many else (1, 1))
     height, width = mosaic.image.shape[:2]
-    scale = whole_scale(mosaic.image, mosaic.height, mosaic.width)
+    scale = whole_scale(mosaic.image, mosaic.height, own_shape[1] if many else mosaic.width)
     room = math.ceil(_ROOM / 72 * DPI / scale)
     size, box = exact_room(height + room, width, scale)
     with drawing(ax, file, size=size, box=box) as (figure, (panel,)):
@@ -82,9 +87,11 @@ def features(
             # the picture keeps most of Axes that are small
             room = _ROOM * max(width / points[0], height / max(points[1] - _ROOM, 0.7 * points[1]))
         panel.set_ylim(height + room - 0.5, -0.5)  # the scale stands under the picture, within the Axes
-        title = counted(len(W), "first-layer feature" if hasattr(net, "layers") else "feature")
-        title += " of " + " × ".join(map(str, tiles.shape[1:])) + (", by norm" if sort_by_norm else "")
-        panel.set_title(title, fontsize=font)
+        which = ("first-layer " if layer == 0 else f"layer-{layer + 1} ") if hasattr(net, "layers") else ""
+        title = counted(len(W), which + "feature")
+        title += f", {own_shape[2]} channels" if many else ""
+        title += " of " + " × ".join(map(str, own_shape[:2] if many else tiles.shape[1:])) + " each" * many
+        panel.set_title(title + (", by norm" if sort_by_norm else ""), fontsize=font)
         _scale(panel, picture, height / (height + room), ends, note)
     return figure
 
@@ -115,14 +122,21 @@ def _scale(panel: "Axes", picture: "AxesImage", share: float, ends: tuple[str, s
     last.set_horizontalalignment("right")
 
 
-def _weights(net: Any) -> Array:
-    """W¹ of a network, or the array itself, as float64 (units, fan_in)."""
+def _weights(net: Any, layer: int) -> tuple[Array, tuple[int, ...]]:
+    """W of a network's layer, or the array itself, as float64 (units, fan_in); and the shape of its rows as the layer sees
+    them, () where there is none."""
     allowed = "an MLP or weights W (units, fan_in)"
-    given = net
+    given, shape = net, ()
     if hasattr(net, "layers"):
-        given = getattr(check_network("net", net).layers[0], "W", None)
+        layers = check_network("net", net).layers
+        own = layers[check_integer("layer", layer, at_least=0, at_most=len(layers) - 1)]
+        given = getattr(own, "W", None)
         if given is None:
-            raise ValueError(f"net: received a network whose first layer is {net.layers[0]!r}, but it must have weights W")
+            which = "first layer" if layer == 0 else f"layer {layer + 1}"
+            raise ValueError(f"net: received a network whose {which} is {own!r}, but it must have weights W")
+        shape = own.feature_shape(layers[layer - 1].out_shape if layer else net.in_shape)
+    elif layer != 0:
+        raise ValueError(f"layer: received {shown(layer)}, but weights W are of one layer, 0")
     W = check_array("net", given, allowed)
     if W.ndim != 2:
         raise ValueError(f"net: received shape {W.shape}, but it must be {allowed}")
@@ -130,4 +144,4 @@ def _weights(net: Any) -> Array:
     if not finite.all():
         unit, value = np.argwhere(~finite)[0]
         raise ValueError(f"net: received the weight {W[unit, value]} at W[{unit}, {value}], but every weight must be finite")
-    return W.astype(np.float64)
+    return W.astype(np.float64), shape

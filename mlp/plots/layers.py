@@ -9,6 +9,7 @@ from mlp.blas import Array
 from mlp.checks import check_integer, check_name, shown
 from mlp.plots.canvas import COLOURS, add_legend, colours, counted, drawing, number_axis, tidy
 from mlp.plots.inputs import check_array, check_labels, check_network, network_inputs
+from mlp.plots.maps import draw_maps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,18 +22,21 @@ def activations(
     y: Any = None,
     layer: int | None = 0,
     *,
-    count: int = 200,
+    count: int | None = None,
     ax: Any = None,
     file: Any = None,
 ) -> "Figure":
-    """A layer's outputs A as an image, a row an example and a column a unit; or, of every layer, histograms.
+    """A layer's outputs A as an image, a row an example and a column a unit; of a layer with maps, the maps of each example;
+    or, of every layer, histograms.
 
     Args:
         net: the network.
         X: inputs (n, features); 8-bit unsigned X is taken as pixel intensities.
-        y: labels (n,); with them, examples are grouped by class, and units by the class that excites them most.
+        y: labels (n,); with them, examples are grouped by class, and units by the class that excites them most. Of maps, an
+            example of each class is shown, the first.
         layer: which, counted as in net.layers; None: histograms of every layer's outputs over all examples.
-        count: how many examples to show, the first of X. Units of constant output are counted over all examples.
+        count: how many examples to show, the first of X: 200, and 5 of a layer with maps, unless told otherwise. Units of
+            constant output are counted over all examples.
         ax: Axes to draw in. file: where to write the figure.
 
     >>> activations(net, test.X, test.y, layer=0)   # doctest: +SKIP
@@ -50,7 +54,14 @@ def activations(
             file,
         )
     check_integer("layer", layer, at_least=0, at_most=len(net.layers) - 1)
-    check_integer("count", count, at_least=1)
+    if count is not None:
+        check_integer("count", count, at_least=1)
+    if len(net.layers[layer].out_shape) == 3:
+        chosen: Any = slice(count or 5)
+        if y is not None:
+            chosen = np.unique(check_labels("y", y, len(inputs), None), return_index=True)[1][:count]
+        return draw_maps(net, inputs[chosen], layer, ax, file)
+    count = count or 200
     A = net.forward(inputs, layer=layer)  # (n, units)
     rows, groups = A[:count], None
     if y is not None:
@@ -82,9 +93,11 @@ def activations(
 
 
 def _kind(layer: Any) -> str:
-    """What a layer's units are called: by their activation, or, where it has none, by what the layer is."""
+    """What a layer's units are called: by their activation, or, where they only hand on what is below, by what the layer is."""
     activation = getattr(layer, "activation", None)
-    return str(getattr(layer, "kind", type(layer).__name__) if activation is None else activation.name)
+    if activation is None or (activation.name == "identity" and getattr(layer, "W", None) is None):
+        return str(getattr(layer, "kind", "") or type(layer).__name__)
+    return str(activation.name)
 
 
 def _by_class(A: Array, labels: Array) -> Array:

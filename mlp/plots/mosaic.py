@@ -52,6 +52,19 @@ def images(rows: Array, shape: tuple[int, ...]) -> Array:
     return np.moveaxis(tiles, 1, -1) if len(shape) == 3 and shape[2] != 3 else tiles
 
 
+def channels_beside(rows: Array, shape: tuple[int, ...], colour: bool) -> Array:
+    """Rows (n, values), each an image (h, w) or (h, w, channels), as tiles (n, h, width): its channels side by side, with NaN
+    between them; or, of three channels that are colours, as they are, (n, h, w, 3)."""
+    height, width, channels = (*shape, 1)[:3]
+    pictures: Array = rows.reshape(-1, height, width, channels)
+    if colour and channels == 3:
+        return pictures
+    strips = np.full((len(pictures), height, channels, width + 1), math.nan)
+    strips[..., :width] = pictures.transpose(0, 1, 3, 2)
+    beside: Array = strips.reshape(len(pictures), height, channels * (width + 1))[..., :-1]
+    return beside
+
+
 def columns_for(count: int, height: int, width: int) -> int:
     """How many columns make a mosaic about square, with the fewest empty places."""
     columns = max(1, math.ceil(math.sqrt(count * height / width)))

@@ -26,7 +26,7 @@ def test_curves_of_a_history(history):
 
 def test_curves_are_the_same_from_everywhere(tmp_path, history, metrics):
     metrics(tmp_path / "metrics.csv")
-    result = mlp.optimizers.OptimizeResult(history=history)
+    result = scipy.optimize.OptimizeResult(history=history)
     expected = [lines(ax) for ax in plots.curves(history).axes]
     for run in (tmp_path, str(tmp_path / "metrics.csv"), result):
         found = [lines(ax) for ax in plots.curves(run).axes]
@@ -65,7 +65,7 @@ def labels(ax):
 def test_a_list_of_runs(tmp_path, history, metrics, monkeypatch):
     for name in ("first", "second"):
         metrics(tmp_path / name / "metrics.csv")
-    result = mlp.optimizers.OptimizeResult(history=history)
+    result = scipy.optimize.OptimizeResult(history=history)
     cost, accuracy = plots.curves([tmp_path / "first", str(tmp_path / "second" / "metrics.csv"), history[:2], result]).axes
     assert labels(cost) == labels(accuracy) == ["first", "second", "run 3", "run 4"]
     assert [len(line.get_xdata()) for line in accuracy.lines] == [3, 3, 2, 3]

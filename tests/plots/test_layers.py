@@ -64,7 +64,7 @@ def test_networks_refused(classifier):
 class Pooling(SimpleNamespace):
     """A layer of no W, no b and no activation, as a network has it that was built of such layers."""
 
-    kind, fan_in, units = "mean_pool", 4, 2
+    kind, fan_in, units, out_shape = "mean_pool", 4, 2, (2,)
 
 
 def test_layers_without_weights(classifier):

@@ -1,0 +1,130 @@
+"""The data of a run: `load_parts` reads it, splits it and scales it, as the options say."""
+
+import argparse
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mlp
+from mlp.blas import Array
+from mlp.data import Preparation, prepare, read_data
+from mlp.data.roles import read_description
+from mlp.train.options import suit
+
+#: At most so many examples are held out where nothing else is said, and at most a fifth.
+_MOST_HELD_OUT = 10_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The training, validation and test set of a run, all scaled by the training set; the last two may be empty."""
+
+    training: mlp.Examples
+    validation: mlp.Examples
+    test: mlp.Examples
+
+    @property
+    def all(self) -> tuple[mlp.Examples, mlp.Examples, mlp.Examples]:
+        """The three of them."""
+        return self.training, self.validation, self.test
+
+    @property
+    def preparation(self) -> Preparation:
+        """What was done to the raw data."""
+        assert self.training.preparation is not None  # every reader gives one
+        return self.training.preparation
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The classes' names; None in regression."""
+        return self.training.classes
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network for this data has."""
+        return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def noun(self) -> str:
+        """What the examples are called."""
+        return "images" if self.training.image_shape else "examples"
+
+    def weights(self, kind: str | None) -> dict[str, Any]:
+        """The argument `weights` of the training objective, for --class-weight: wᵢ = n / (classes · examples of i's class)."""
+        if kind is None:
+            return {}
+        if self.classes is None:
+            raise ValueError("class_weight: received 'balanced', but the target is a number and has no classes")
+        counts = np.bincount(self.training.y, minlength=len(self.classes))
+        weights: Array = len(self.training) / (np.count_nonzero(counts) * counts[self.training.y])
+        return {"weights": weights}
+
+
+def load_parts(options: argparse.Namespace, given: Collection[str]) -> Parts:
+    """Read, split and scale the data; options that are neither `given` nor recorded are made to suit it."""
+    data, test = _read(options)
+    published = data.name == "MNIST"
+    if options.folds is not None:
+        if published or test is not None:
+            test = None  # the folds are of the training examples
+        data, test = data.fold(options.fold or 1, options.folds, options.seed)
+    elif test is None:
+        data, test = _hold_out(data, options.test, options.seed, "test")
+    elif options.test is not None:
+        raise ValueError(f"test: {data.name} has a test set of its own, of {len(test):,} examples")
+    count = min(_MOST_HELD_OUT, round(len(data) / 5)) if options.validation is None else options.validation
+    if published and options.folds is None:
+        taken = count if isinstance(count, int) else round(count * len(data))
+        if not taken < len(data):
+            raise ValueError(f"validation: received {count}, but there are {len(data):,} training examples")
+        training, validation = data[: len(data) - taken], data[len(data) - taken :]  # as everybody does
+    else:
+        training, validation = _hold_out(data, count, options.seed, "validation")
+    columns = _columns_file(options)
+    scaling = options.scale or (read_description(columns).scaling if columns else None)
+    parts = Parts(*prepare(training, validation, test, scaling=scaling, dtype=options.dtype))
+    if not options.resume and options.data is not None and not Path(options.data).is_dir():
+        table = parts.preparation.columns[0].kind != "pixels"
+        suit(options, given, len(training), table=table, classifies=parts.classes is not None)
+    return parts
+
+
+def _read(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples | None]:
+    """All examples, and those of the test set, where the data has one of its own."""
+    if options.data is None:
+        training, _, test = mlp.load_mnist(validation=0)
+        return training, test
+    place = Path(options.data)
+    inner = place / "mnist"
+    return read_data(
+        inner if inner.is_dir() and not any(place.glob("*-ubyte*")) else place,
+        options.target,
+        categorical=options.categorical or (),
+        ignore=options.ignore or (),
+        task=options.task,
+        columns=_columns_file(options),
+    )
+
+
+def _columns_file(options: argparse.Namespace) -> str | Path | None:
+    """Where the columns are described: a run that goes on has the file that it was given, or what became of it."""
+    if options.columns and options.resume and (options.resume / "columns.json").exists():
+        described: Path = options.resume / "columns.json"
+        return described
+    given: str | None = options.columns
+    return given
+
+
+def _hold_out(data: mlp.Examples, share: float | None, seed: int, name: str) -> tuple[mlp.Examples, mlp.Examples]:
+    """The rest, and a share of the examples, drawn by the seed."""
+    if share is None:
+        share = min(_MOST_HELD_OUT, round(len(data) / 5))
+    if share == 0:
+        return data, data[:0]
+    try:
+        return data.split(share, seed)
+    except ValueError as error:
+        raise ValueError(f"{name}: {str(error).removeprefix('share: ')}") from None

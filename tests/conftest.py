@@ -1,0 +1,97 @@
+"""What many tests share: small problems, chunks of a few examples, IDX files, refusals."""
+
+import gzip
+import re
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import mlp
+import mlp.backprop
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Four examples at a time in objectives made from now on, so that nine are three chunks."""
+    monkeypatch.setattr(mlp.backprop, "CHUNK", 4)
+    return 4
+
+
+@pytest.fixture
+def problem():
+    """Makes a network with random parameters, biases too, and its objective over random examples.
+
+    y is "labels", "numbers" from 0 to 1, targets themselves, or None for an autoencoder.
+    """
+
+    def make(n=9, sizes=(6, 5, 4, 3), hidden="tanh", output="softmax", dtype="float64", y="labels", **settings):
+        rng = np.random.default_rng(1)
+        net = mlp.MLP(list(sizes), hidden=hidden, output=output, dtype=dtype, seed=1)
+        net.theta[:] = 0.5 * rng.standard_normal(net.theta.size)
+        X = rng.uniform(0.05, 0.95, (n, sizes[0])).astype(dtype)
+        if isinstance(y, str):
+            y = rng.integers(0, sizes[-1], n) if y == "labels" else rng.uniform(size=(n, sizes[-1]))
+        return net, mlp.Objective(net, X, y, **settings)
+
+    return make
+
+
+@pytest.fixture
+def autoencoder(problem):
+    """Makes a network of logistic units that is to return its input, and its objective."""
+
+    def make(n=9, sizes=(6, 4, 5, 6), hidden="logistic", output="logistic", **settings):
+        return problem(n, sizes, hidden, output, y=None, **settings)
+
+    return make
+
+
+@pytest.fixture
+def numerical_input_gradient():
+    """∂C/∂X by central differences of a cost, a function of X."""
+
+    def differences(cost, X, step=1e-5):
+        gradient = np.empty_like(X)
+        for place in np.ndindex(X.shape):
+            moved = X.copy()
+            moved[place] += step
+            above = cost(moved)
+            moved[place] -= 2 * step
+            gradient[place] = (above - cost(moved)) / (2 * step)
+        return gradient
+
+    return differences
+
+
+_IDX_CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
+
+
+@pytest.fixture(scope="session")
+def write_idx():
+    """A function (path, array) that writes an IDX file, compressed where the path ends in .gz, and returns the path."""
+
+    def write(path, array):
+        array = np.asarray(array)
+        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+        content = array.astype(array.dtype.newbyteorder(">")).tobytes()
+        whole = bytes([0, 0, _IDX_CODES[array.dtype.name], array.ndim]) + sizes + content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(whole) if path.suffix == ".gz" else whole)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """A context (kind, *parts): an error of that kind must be raised within, and its message must have all these parts."""
+
+    @contextmanager
+    def context(kind, *parts):
+        with pytest.raises(kind, match=re.escape(str(parts[0]))) as caught:
+            yield
+        for part in parts:
+            assert str(part) in str(caught.value)
+
+    return context
