@@ -333,3 +333,8 @@ def check_numbers(name: str, Y: Array, cost: Cost) -> None:
     if not np.isfinite(Y).all():
         raise ValueError(f"{name}: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
     cost.check_targets(name, Y)
+
+
+def add_up(values: Array, weights: Array | None) -> float:
+    """Σ values of n examples, each times its weight where there are weights."""
+    return float(np.add.reduce(values) if weights is None else values @ weights)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mlp.objective import Objective
 
 #: Passes are kept between products where all their arrays take no more bytes than this (A, Δ and E ⊙ σ″, 12 to 24 bytes a
-#: unit and example; what layers keep besides comes on top: lowered images of a Conv about half as much again); where they would take more, each product goes through them again, a chunk at a time.
+#: unit and example; the images that a Conv lowers come on top, about half as much again); where they would take more, each
+#: product goes through them again, a chunk at a time.
 KEPT_BYTES = 1 << 30
 
 
@@ -150,7 +151,7 @@ class Kept:
         if not keep or n != sum(chunk.of.n for chunk in self._chunks):
             self._buffers = {}
         self._theta, self._chunks = None, []
-        self._cost = objective._prepare_sparsity(theta, rows, objective.noise)
+        self._cost = work.prepare_sparsity(theta, rows, objective.noise)
         stack = work.stack(work.layers_at(theta), objective.noise)
         for of, Y, weights in work.passes(rows, objective.noise, kept=self._buffers if keep else None):
             self._cost += objective._learn(stack, of, Y, weights) / n

@@ -355,6 +355,138 @@ def test_planted_errors_are_caught_and_named(where, planted, named, monkeypatch)
     assert "DIFFERS" in str(found)
 
 
+# Images
+
+CONVOLUTIONAL = {
+    "LeNet": [mlp.Conv(3, 3, padding=1), mlp.MaxPool(2), mlp.Conv(4, 2), mlp.MeanPool(2), 5, 3],
+    "overlapping": [mlp.Conv(3, 3, stride=2, padding="same"), mlp.MaxPool(3, 2), mlp.Conv(2, 1, "logistic"), 3],
+    "pool first": [mlp.MaxPool(2), mlp.Conv(3, (2, 3)), mlp.MeanPool(2, 1), 3],
+    "no hidden weights above": [mlp.Conv(3, 7), mlp.MaxPool((2, 1), 1)],
+}
+
+
+def convolutional(name, hidden="tanh", output="softmax"):
+    net = mlp.MLP([(8, 8, 2), *CONVOLUTIONAL[name]], hidden=hidden, output=output, dtype="float64", seed=1)
+    return net, *images(net.sizes[-1])
+
+
+def images(outputs, n=7):
+    rng = np.random.default_rng(4)
+    return rng.standard_normal((n, 8 * 8 * 2)), rng.integers(0, outputs, n)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("hidden", ["tanh", "softplus", "relu"])
+def test_products_of_convolutional_networks(name, hidden):
+    output = "identity" if name == "no hidden weights above" else "softmax"
+    net, X, y = convolutional(name, hidden, output)
+    Y = np.eye(net.sizes[-1])[y]
+    objective = mlp.Objective(net, X, Y, weight_decay=0.1, weights=[1, 2, 0, 1, 3, 1, 0.5])
+    check(objective, net.theta)
+    Vs = np.random.default_rng(0).standard_normal((10, net.theta.size))
+    assert all(v @ objective.gauss_newton(net.theta, v) > 0 for v in Vs)
+
+
+def test_gauss_newton_matrix_of_a_lenet_is_positive_semidefinite():
+    net, X, y = convolutional("LeNet")
+    G = mlp.Objective(net, X, y).gauss_newton_matrix(net.theta) @ np.eye(net.theta.size)
+    assert_allclose(G, G.T, atol=1e-10 * np.abs(G).max())
+    assert np.linalg.eigvalsh(G).min() >= -1e-12 * np.abs(G).max()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("overlap", [False, True])
+def test_products_of_a_lenet_are_those_of_pytorch(overlap):
+    torch = pytest.importorskip("torch")
+    pool = mlp.MaxPool(3, 1) if overlap else mlp.MaxPool(2)
+    layers = [mlp.Conv(3, 3, padding=1), pool, mlp.Conv(4, 2, stride=2), mlp.MeanPool(2), 5, 3]
+    net = mlp.MLP([(8, 8, 2), *layers], hidden="tanh", output="softmax", dtype="float64", seed=1)
+    X, y = images(3)
+    F, inputs, labels = torch.nn.functional, torch.tensor(X).reshape(-1, 8, 8, 2).permute(0, 3, 1, 2), torch.tensor(y)
+    shapes = [(3, 3, 3, 2), (3,), (4, 2, 2, 3), (4,), net.layers[4].W.shape, (5,), (3, 5), (3,)]
+
+    def outputs(parameters):
+        parts, start = [], 0
+        for shape in shapes:
+            parts.append(parameters[start : start + int(np.prod(shape))].reshape(shape))
+            start += int(np.prod(shape))
+        W1, b1, W2, b2, W3, b3, W4, b4 = parts  # of maps: row, column, channel
+        A = torch.tanh(F.conv2d(inputs, W1.permute(0, 3, 1, 2), b1, padding=1))
+        A = F.max_pool2d(A, 3, 1) if overlap else F.max_pool2d(A, 2)
+        A = torch.tanh(F.conv2d(A, W2.permute(0, 3, 1, 2), b2, stride=2))
+        A = F.avg_pool2d(A, 2).permute(0, 2, 3, 1).flatten(1)
+        return torch.tanh(A @ W3.T + b3) @ W4.T + b4
+
+    def cost_of(Z):
+        return F.cross_entropy(Z, labels)
+
+    theta, v = torch.tensor(net.theta), torch.cos(torch.arange(net.theta.size, dtype=torch.float64))
+    _, Hv = torch.autograd.functional.hvp(lambda parameters: cost_of(outputs(parameters)), theta, v)
+    at, Jv = torch.func.jvp(outputs, (theta,), (v,))
+    _, BJv = torch.autograd.functional.hvp(cost_of, at, Jv)
+    _, pull = torch.func.vjp(outputs, theta)
+    objective = mlp.Objective(net, X, y)
+    for expected, found in ((Hv, objective.hessp), (pull(BJv)[0], objective.gauss_newton)):
+        assert_allclose(found(net.theta, v.numpy()), expected.numpy(), rtol=0, atol=1e-9 * float(expected.abs().max()))
+
+
+def test_products_leave_the_passes_windows_alone():
+    net, X, y = convolutional("LeNet")
+    objective, fresh = mlp.Objective(net, X, y), mlp.Objective(net, X, y)
+    v = np.cos(np.arange(net.theta.size))
+    expected = fresh(net.theta), objective.hessp(net.theta, v), objective.squared_gradients(net.theta)
+    found = objective(net.theta), objective.hessp(net.theta, v), objective.squared_gradients(net.theta)
+    assert found[0][0] == expected[0][0]
+    for one, other in ((found[0][1], expected[0][1]), *zip(found[1:], expected[1:], strict=True)):
+        assert_array_equal(one, other)
+
+
+def test_squared_gradients_of_a_convolution_are_the_sum_of_its_places():
+    """As if each place had filters of its own: by hand, over 2 × 2 windows of a 3 × 3 image, each with its own Δ = A − Y."""
+    image = np.array([[1.0, 2.0, -1.0], [0.5, 3.0, 1.0], [-2.0, 0.0, 4.0]])
+    net = mlp.MLP([(3, 3), mlp.Conv(1, 2)], output="identity", dtype="float64", seed=0)
+    net.theta[:] = 0  # so that Δ = −Y
+    Y = np.array([1.0, -2.0, 0.5, 3.0])
+    windows = np.array([image[h : h + 2, w : w + 2].ravel() for h in (0, 1) for w in (0, 1)])
+    objective = mlp.Objective(net, image.reshape(1, 9), Y[None])
+    assert_allclose(objective.squared_gradients(net.theta), [*(Y**2 @ windows**2), (Y**2).sum()], rtol=1e-12)
+
+
+# Weights of examples
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 30])
+@pytest.mark.parametrize("settings", [{}, {"sparsity": mlp.Sparsity(rho=0.1, beta=2.0)}])
+def test_a_weight_of_two_is_the_example_twice(kept, settings, monkeypatch):
+    monkeypatch.setattr(curvature, "KEPT_BYTES", kept)
+    monkeypatch.setattr(backprop, "CHUNK", 4)
+    X, y = examples()
+    net = network("logistic")
+    weights = np.array([1, 2, 1, 0, 1, 2, 1, 1, 3])
+    rows = np.repeat(np.arange(len(X)), weights)
+    weighed = mlp.Objective(net, X, y, weight_decay=0.1, weights=weights, **settings)
+    repeated = mlp.Objective(net, X[rows], y[rows], weight_decay=0.1, **settings)
+    v = np.cos(np.arange(net.theta.size))
+    for times in ("hessp", "gauss_newton"):
+        expected = getattr(repeated, times)(net.theta, v)
+        for _ in range(2):
+            assert_allclose(getattr(weighed, times)(net.theta, v), expected, atol=1e-12 * np.abs(expected).max(), rtol=0)
+    expected = repeated.squared_gradients(net.theta)
+    assert_allclose(weighed.squared_gradients(net.theta), expected, atol=1e-12 * expected.max(), rtol=0)
+    check(weighed, net.theta)
+
+
+def test_weights_follow_their_rows():
+    X, y = examples()
+    net = network()
+    weights = np.arange(1.0, 10.0)
+    v = np.cos(np.arange(net.theta.size))
+    rows = [7, 1, 1, 4]
+    weighed = mlp.Objective(net, X, y, weights=weights)
+    expected = np.mean([weights[row] / 5 * mlp.Objective(net, X, y).hessp(net.theta, v, [row]) for row in rows], axis=0)
+    assert_allclose(weighed.hessp(net.theta, v, rows), expected, rtol=1e-11, atol=1e-14)
+
+
 # What is kept
 
 

@@ -4,23 +4,23 @@ Each iteration takes the gradient g over all examples and minimises, by conjugat
 
     q(p) = gᵀp + ½ pᵀ(G + λI) p            G the Gauss–Newton matrix over a subset, λ the damping
 
-as far as that pays (`conjugate_gradients`), goes back along the way for as long as the subset's own cost falls, and takes what
+as far as that pays (conjugate.py), goes back along the way for as long as the subset's own cost falls, and takes what
 a line search over all examples leaves of that step. λ follows how well the model foretold the cost (Levenberg 1944, Marquardt
 1963). Read `Run.step` first. Sources: Martens, "Deep learning via Hessian-free optimization" (ICML 2010), whose numbers
 are used; Martens and Sutskever, "Training deep and recurrent networks with Hessian-free optimization" (2012).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
+from mlp.optimizers.conjugate import Solution, conjugate_gradients
 from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Callback, Diverged, Monitor, Stop, call_back, count
 from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
@@ -29,8 +29,6 @@ from mlp.optimizers.state import State, check_state, read_facts
 
 LINE_SEARCH_FAILED = 2
 
-#: Solutions of earlier conjugate gradients that are looked at: those of iterations 1.3, 1.3², … rounded up.
-_SPACING = 1.3
 #: How much of the last iteration's step conjugate gradients start from, and the power of the preconditioner.
 _MEMORY, _POWER = 0.95, 0.75
 #: The largest damping: steps are so short then that no other one will do better.
@@ -59,54 +57,6 @@ class Position:
     products: int = 0
     #: How many line searches running have found no lower cost.
     failures: int = 0
-
-
-class Solution(NamedTuple):
-    """An approximate minimum p of the quadratic model q, and q(p)."""
-
-    p: Array
-    q: float
-
-
-def conjugate_gradients(
-    times: Callable[[Array], Array], g: Array, start: Array, precondition: Array, maxiter: int, tol: float
-) -> list[Solution]:
-    """Minimise q(p) = gᵀp + ½ pᵀBp from a start, by preconditioned conjugate gradients; B v is `times(v)`.
-
-    It stops after i iterations if q fell by less than a part of k·tol of itself over the last k = max(10, i/10), by Martens'
-    rule, or where B turns out not to be positive definite. Returns the solutions on the way, spaced ever wider, the last last.
-    """
-    p = start.copy()
-    r = times(p) + g if p.any() else g.copy()  # the gradient of q
-    y = r / precondition
-    d, ry = -y, dot(r, y)
-    fallen: list[float] = []
-    solutions: list[Solution] = []
-    kept_at = 1.0
-    for i in range(1, maxiter + 1):
-        Bd = times(d)
-        dBd = dot(d, Bd)
-        if not (dBd > 0 and math.isfinite(dBd) and ry > 0):
-            break
-        alpha = ry / dBd
-        p += alpha * d
-        r += alpha * Bd
-        q = 0.5 * (dot(p, r) + dot(p, g))  # ½ pᵀ(Bp + g) + ½ gᵀp
-        fallen.append(q)
-        k = max(10, i // 10)
-        enough = i > k and q < 0 and q - fallen[i - 1 - k] > k * tol * q
-        if enough or i >= kept_at or i == maxiter:
-            solutions.append(Solution(p.copy(), q))
-            kept_at = math.ceil(max(kept_at, 1.0) * _SPACING)
-        if enough:
-            break
-        y = r / precondition
-        before, ry = ry, dot(r, y)
-        d *= ry / before
-        d -= y
-    if fallen and solutions[-1].q != fallen[-1]:
-        solutions.append(Solution(p, fallen[-1]))
-    return solutions
 
 
 class Run:
@@ -329,8 +279,8 @@ def newton(
         cg_tol: they stop where the model falls by less than this part of itself an iteration.
         gtol: stop when no component of the gradient is larger.
         seed: of the subsets, an integer.
-        validation, patience, tol, tol_epochs, callback, verbose, state, each_step: as in `sgd`, by iteration. A run that goes on from
-            a state goes on to the same bits.
+        validation, patience, tol, tol_epochs, callback, verbose, state, each_step: as in `sgd`, by iteration. A run that
+            goes on from a state goes on to the same bits.
 
     Returns:
         `OptimizeResult`, with njev. History records: iteration, cost (after it), validation_cost and validation_accuracy if

@@ -10,7 +10,7 @@ from scipy.linalg import hilbert
 from sklearn.linear_model import LogisticRegression
 
 import mlp
-from mlp.optimizers.newton import conjugate_gradients
+from mlp.optimizers.conjugate import conjugate_gradients
 
 
 class Rosenbrock:
