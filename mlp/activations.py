@@ -258,6 +258,20 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+#: What other libraries call them: an error then says what they are called here.
+SYNONYMS = {
+    "sigmoid": "logistic",
+    "linear": "identity",
+    "none": "identity",
+    "heaviside": "threshold",
+    "step": "threshold",
+    "rectifier": "relu",
+    "swish": "silu",
+    "leakyrelu": "leaky_relu",
+    "lrelu": "leaky_relu",
+}
+
+
 def find(name: Any, known: Mapping[str, Activation]) -> Activation:
     """The activation of that name among those known, which may include the user's own."""
     return known[check_name("activation", name, known)]
@@ -266,7 +280,7 @@ def find(name: Any, known: Mapping[str, Activation]) -> Activation:
 def get(activation: Any, argument: str = "activation") -> Activation:
     """The activation of that name, or the user's own object made ready for a layer."""
     if isinstance(activation, str):
-        return ACTIVATIONS[check_name(argument, activation, ACTIVATIONS)]
+        return ACTIVATIONS[check_name(argument, activation, ACTIVATIONS, SYNONYMS)]
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, CustomActivation) and not isinstance(activation, type):

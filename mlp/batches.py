@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import as_array, shown
+from mlp.checks import as_array, shown, warn_once
 from mlp.costs import Cost, check_numbers, holds_labels
 
 Distort = Callable[[Array, np.random.Generator], Array]
 
 #: How many rows are looked at together where there may be many.
 _ROWS = 1024
+
+#: What inputs are warned of is looked for in about so many rows: pixels in so many columns at least, or means of so much.
+_SAMPLE, _LEAST_PIXELS, _LARGE = 100, 64, 1000
 
 
 def draw_batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterator[Array]:
@@ -48,7 +51,29 @@ def check_input(inputs: Any, features: int, dtype: Any) -> Array:
                     f"X: received {X[start + row, column]} at example {start + row:,}, feature {column:,}, "
                     f"but every value must be finite in {np.dtype(dtype)}"
                 )
+    _warn_of_scale(X)
     return X
+
+
+def _warn_of_scale(X: Array) -> None:
+    """Warn of inputs that are legal but almost surely a mistake, as a few rows show."""
+    if len(X) == 1 or X.dtype == np.uint8:
+        return
+    sample = X[:: len(X) // _SAMPLE + 1]
+    if X.dtype.kind in "iu" and X.shape[1] >= _LEAST_PIXELS and sample.min() >= 0 and 127 < sample.max() <= 255:
+        warn_once(
+            "pixels",
+            f"X: {X.dtype} up to {sample.max()} looks like pixels, but is taken as it is: give X.astype(np.uint8), which is "
+            "scaled to 0 … 1, or X / 255",
+        )
+        return
+    mean = float(np.abs(sample, dtype=np.float64).mean())
+    if mean > _LARGE:
+        warn_once(
+            "large",
+            f"X: its values are {mean:,.0f} in the mean, but initial weights expect about 1: subtract each column's mean and "
+            "divide by its standard deviation",
+        )
 
 
 def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
@@ -59,7 +84,9 @@ def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
         raise ValueError(f"y: received shape {y.shape} for {n:,} examples, but it must be {allowed}")
     if y.ndim == 1 and outputs > 1:
         if y.dtype.kind not in "ui":
-            raise TypeError(f"y: received dtype {y.dtype}, but class labels must be integers from 0 to {outputs - 1}")
+            whole = y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.floor(y)).all()
+            hint = ": give y.astype(int)" if whole else ""
+            raise TypeError(f"y: received dtype {y.dtype}, but class labels must be integers from 0 to {outputs - 1}{hint}")
         wrong = np.flatnonzero((y < 0) | (y >= outputs))
         if len(wrong):
             raise ValueError(

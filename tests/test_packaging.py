@@ -47,9 +47,16 @@ def test_links_of_a_page_lead_somewhere(name):
     assert [link for link in local if not (page.parent / link.partition("#")[0]).exists()] == []
 
 
+#: What several of them share.
+SHARED = {"picture.py", "damaged_files.py"}
+
+
 def test_every_script_is_in_the_table_of_scripts():
     table = (ROOT / "scripts" / "README.md").read_text(encoding="utf-8")
-    programs = {path.name for path in (ROOT / "scripts").glob("*.py")} - {"picture.py"}  # what several of them share
+    programs = {path.name for path in (ROOT / "scripts").glob("*.py")} - {
+        "picture.py",
+        "damaged_files.py",
+    }  # what several of them share
     assert set(re.findall(r"^\| \[(\w+\.py)\]\(\1\)", table, re.MULTILINE)) == programs
 
 

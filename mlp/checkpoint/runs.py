@@ -44,8 +44,7 @@ class Run:
         run = cls(directory)
         try:
             _check_empty(directory)  # again, now that no other process can begin a run there
-            with atomic_write(directory / "config.json") as stream:
-                stream.write(json.dumps(configuration, indent=2, ensure_ascii=False).encode() + b"\n")
+            write_configuration(directory, configuration)
         except BaseException:
             run.close()
             raise
@@ -130,6 +129,12 @@ def read_configuration(directory: str | os.PathLike[str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a run's configuration, or damaged: {error}") from error
     return configuration
+
+
+def write_configuration(directory: Path, configuration: Mapping[str, Any]) -> None:
+    """Write a run's config.json, whole or not at all."""
+    with atomic_write(directory / "config.json") as stream:
+        stream.write(json.dumps(configuration, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def new_directory(directory: str | os.PathLike[str]) -> Path:

@@ -42,7 +42,6 @@ class Delimited:
 
     Attributes:
         names: of the columns; "" where a header has none.
-        not_numbers: the first (row, text) that is no number, by column, where all before it were.
 
     Raises:
         ValueError: it is no such file, or holds no records.
@@ -66,7 +65,6 @@ class Delimited:
         twice = next((one for one in self.names if one and self.names.count(one) > 1), None)
         if twice is not None:
             raise ValueError(f"{name}: two columns are called {twice!r}, but no two may have one name")
-        self.not_numbers: dict[str, tuple[int, str]] = {}
 
     def sample(self, name: str) -> list[str]:
         """A column's fields in the first thousand records."""
@@ -86,7 +84,6 @@ class Delimited:
                 return self._parse_with_pyarrow(kinds) or self._parse(kinds)
             except _NoNumber as found:
                 as_text.add(found.column)
-                self.not_numbers[found.column] = found.row, found.text
             except UnicodeDecodeError as error:
                 raise self._no_text(error) from None
             except csv.Error as error:
@@ -272,9 +269,9 @@ def gather(batches: Any, kinds: Sequence[tuple[str, int, bool]], most: int, name
 class _NoNumber(Exception):
     """A column that was taken to hold numbers holds something else."""
 
-    def __init__(self, column: str, row: int, text: str):
+    def __init__(self, column: str):
         super().__init__(column)
-        self.column, self.row, self.text = column, row, text
+        self.column = column
 
 
 def _number_in_field(name: str, row: int, text: str) -> float:
@@ -286,7 +283,7 @@ def _number_in_field(name: str, row: int, text: str) -> float:
         raise missing_value(name, row, text)
     if text.casefold().lstrip("+-") in _INFINITE or _TOO_LARGE.fullmatch(text):
         raise ValueError(f"column {name!r}: received {text} in row {row + 1:,}, but every number must be finite")
-    raise _NoNumber(name, row, text)
+    raise _NoNumber(name)
 
 
 def _is_number(text: str) -> bool:
@@ -295,7 +292,8 @@ def _is_number(text: str) -> bool:
 
 def _may_be_number(text: str) -> bool:
     """Whether a column that has this may be one of numbers; missing and infinite ones are refused later."""
-    return _is_number(text) or text.casefold() in MISSING_NUMBERS or text.casefold().lstrip("+-") in _INFINITE
+    infinite = text.casefold().lstrip("+-") in _INFINITE or _TOO_LARGE.fullmatch(text) is not None
+    return _is_number(text) or text.casefold() in MISSING_NUMBERS or infinite
 
 
 def _delimiter_of(text: str) -> str:

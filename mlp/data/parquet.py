@@ -40,7 +40,6 @@ class Parquet:
                 raise ValueError("it holds no records")
         except self._errors as error:
             raise self._damaged(error) from error
-        self.not_numbers: dict[str, tuple[int, str]] = {}
 
     def _damaged(self, error: BaseException) -> ValueError:
         return ValueError(

@@ -22,6 +22,9 @@ TASKS = ("classification", "regression")
 #: A column of texts with more values than this becomes features only where it is named categorical.
 MOST_VALUES = 100
 
+#: Nor does one with more numbers than this among its texts.
+_MOST_NUMBERS = 10
+
 #: A target of whole numbers with at most so many values is taken for classes.
 MOST_CLASSES = 20
 
@@ -67,29 +70,26 @@ def read_description(given: Any) -> Description:
         raise ValueError(f"{where}: not a description of columns: {error}") from error
 
 
-def describe_column(
-    name: str, column: Array | Texts, known: Column | None, categorical: bool, not_number: tuple[int, str] | None
-) -> Column:
-    """What a column is: as known, or by its values.
+def describe_column(name: str, column: Array | Texts, known: Column | None, categorical: bool) -> Column:
+    """What a column with these values is: as known from a description, or as it seems to be.
 
-    Args:
-        name: the column's.
-        column: its values.
-        known: what a description says of it.
-        categorical: whether it was named categorical.
-        not_number: the first row, from 0, whose text is no number, and that text, if it seemed to be a column of numbers.
+    A column of texts that wasn't named categorical must look like one: few values, and not numbers among which there is a text.
     """
     if known is not None and (known.kind == "numeric" or known.values):
         return known
     if not isinstance(column, Texts):
         return Column(name)
-    if len(column.values) > MOST_VALUES and not categorical:
-        because = (
-            "" if not_number is None else f" (it is no column of numbers: row {not_number[0] + 1:,} has {not_number[1]!r})"
+    no_numbers = [place for place, value in enumerate(column.values) if not is_number(value)]
+    numbers = len(column.values) - len(no_numbers)
+    mixed = no_numbers and numbers > max(_MOST_NUMBERS, len(no_numbers))
+    if (mixed or len(column.values) > MOST_VALUES) and not categorical:
+        row = int(np.isin(column.codes, no_numbers).argmax()) if mixed else 0
+        has = (
+            f"{column.values[column.codes[row]]!r} in row {row + 1:,} among its numbers" if mixed else "so many different texts"
         )
         raise ValueError(
-            f"column {name!r}: has {len(column.values):,} different texts{because}, too many to make a feature of each: ignore "
-            "it, or name it categorical all the same"
+            f"column {name!r}: has {has}, in all {len(column.values):,} different values, too many to make a feature of each: "
+            "mend it, ignore it, or name it categorical all the same"
         )
     return Column(name, "categorical", column.values)
 
@@ -105,9 +105,8 @@ def describe_target(name: str, column: Array | Texts, task: str | None, wanted: 
         return numbers, replace(wanted, name=name) if wanted is not None and wanted.kind == "numeric" else Column(name)
     texts = _whole_as_integers(column if isinstance(column, Texts) else texts_of_numbers(name, column))
     if len(texts.values) < 2:
-        raise ValueError(
-            f"target {name!r}: received {', '.join(texts.values) or 'nothing'} in every row, but there is no other class"
-        )
+        received = ", ".join(texts.values)
+        raise ValueError(f"target {name!r}: received {received} in every row, but there must be two classes at least")
     return texts.codes.astype(np.int64), Column(name, "categorical", texts.values)
 
 

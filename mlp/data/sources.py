@@ -141,10 +141,7 @@ def _examples_of(file: Delimited | Parquet, wishes: Wishes) -> Examples:
     categorical |= {column.name for column in known.values() if column.kind == "categorical"}
     texts = categorical | ({target} if _may_be_classes(file.sample(target), wishes.task) else set())
     table = file.read([*names, target], texts)
-    columns = tuple(
-        describe_column(name, table.column(name), known.get(name), name in categorical, file.not_numbers.get(name))
-        for name in names
-    )
+    columns = tuple(describe_column(name, table.column(name), known.get(name), name in categorical) for name in names)
     wanted = None if wishes.described is None else wishes.described.target
     y, described = describe_target(target, table.column(target), wishes.task, wanted)
     preparation = Preparation(columns, described)

@@ -3,10 +3,9 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array
 from mlp.checks import check_flag, check_generator, check_number, converted
@@ -18,7 +17,10 @@ from mlp.optimizers.run import EachStep, Plan, Run
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State
 
-Minimiser = TypeVar("Minimiser", bound=Callable[..., OptimizeResult])
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+Minimiser = TypeVar("Minimiser", bound=Callable[..., "OptimizeResult"])
 
 
 class Options(TypedDict, total=False):
@@ -40,7 +42,7 @@ class Options(TypedDict, total=False):
 
 
 def descend(
-    minimiser: Callable[..., OptimizeResult],
+    minimiser: Callable[..., "OptimizeResult"],
     objective: Any,
     theta: Array,
     rule: Callable[[Problem, Array], Descent],
@@ -60,7 +62,7 @@ def descend(
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Minimise by the update rule that `rule` makes of a problem and θ; `sgd` and `adam` are two ways of calling this."""
     problem, given = unwrap(minimiser, objective, theta, scipy)
     # θ itself is what is updated, unless the objective's arithmetic is in another dtype
@@ -97,7 +99,7 @@ def sgd(
     momentum: float = 0.0,
     nesterov: bool = False,
     **options: Unpack[Options],
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Stochastic, mini-batch or full-batch gradient descent on θ, in place.
 
     One step, with η the learning rate, μ the momentum and ∂C the gradient over the mini-batch:
@@ -155,7 +157,7 @@ def adam(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     **options: Unpack[Options],
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Adam (Kingma and Ba 2015) on θ, in place. One step, t counting from 1:
 
         m ← β₁m + (1 − β₁) ∂C,  v ← β₂v + (1 − β₂) ∂C²

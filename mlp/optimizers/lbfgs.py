@@ -3,10 +3,9 @@
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
@@ -15,6 +14,9 @@ from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Run:
         self.theta[...] = state.arrays["theta"]
         self.went_on = len(self.monitor.history)
 
-    def minimise(self) -> OptimizeResult:
+    def minimise(self) -> "OptimizeResult":
         """Let SciPy do it, and say how that ended."""
         monitor, evaluated = self.monitor, self.evaluated
         ended: dict[str, Any] = {}
@@ -117,8 +119,10 @@ class Run:
             result.fun = -evaluated.best.score
         return result
 
-    def _minimise(self) -> OptimizeResult:
+    def _minimise(self) -> "OptimizeResult":
         """SciPy's L-BFGS-B for the iterations that are left; ends early by raising `Stop` or `Diverged`."""
+        from scipy.optimize import minimize
+
         self.monitor.stop_if_due()
         done = len(self.monitor.history)
         if done >= self.maxiter:  # SciPy would make one iteration
@@ -129,7 +133,7 @@ class Run:
         start = self.theta.copy()
         return minimize(self.evaluated, start, jac=True, method="L-BFGS-B", callback=self._record, options=options)
 
-    def _record(self, intermediate_result: OptimizeResult) -> None:
+    def _record(self, intermediate_result: "OptimizeResult") -> None:
         """SciPy calls this after each iteration."""
         self.theta[...] = intermediate_result.x  # SciPy's own is one live buffer
         facts = {"gradient_norm": self.evaluated.gradient_norm, "evaluations": self.evaluated.count}
@@ -163,7 +167,7 @@ def lbfgs(
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """SciPy's L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997) over all examples; the result is written into θ.
 
     The minimiser's arithmetic is float64, whatever θ's. Where SciPy would call a cost that turned NaN a success, this

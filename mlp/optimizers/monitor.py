@@ -5,14 +5,15 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Self
-
-from scipy.optimize import OptimizeResult
+from typing import TYPE_CHECKING, Any, Self
 
 from mlp.blas import Array
 from mlp.checks import check_callable, check_flag, check_integer, check_number, shown
 from mlp.optimizers.state import Monitored, State, read_facts
 from mlp.progress import Progress
+
+if TYPE_CHECKING:  # which takes long to import: who only predicts need not wait for it
+    from scipy.optimize import OptimizeResult
 
 Callback = Callable[..., Any]
 
@@ -187,6 +188,8 @@ class Monitor:
         if self.callback is None:
             return
         if self.passes_result:
+            from scipy.optimize import OptimizeResult
+
             told = OptimizeResult(
                 x=theta,
                 fun=record["cost"],
@@ -199,8 +202,10 @@ class Monitor:
         else:
             call_back(self.callback, theta.copy())
 
-    def finish(self, theta: Array, message: str, status: int, success: bool, chosen: int, **facts: Any) -> OptimizeResult:
+    def finish(self, theta: Array, message: str, status: int, success: bool, chosen: int, **facts: Any) -> "OptimizeResult":
         """The result with θ as the chosen record left it; with patience, θ is first put back to the best parameters."""
+        from scipy.optimize import OptimizeResult
+
         if self.restores_best and (self.best.number != chosen or status == DIVERGED):
             chosen = self.best.number
             theta[...] = self.best.theta

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from mlp.batches import draw_batches
 from mlp.blas import Array, axpy, scale
@@ -22,6 +21,9 @@ from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Diverged, Monitor
 from mlp.optimizers.problem import Problem, count_examples
 from mlp.optimizers.rules import Descent
 from mlp.optimizers.state import Position, State, check_position, check_state, plain_state, read_facts, restore_generator
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 EachStep = Callable[[Callable[[], State]], Any]
 
@@ -173,7 +175,7 @@ class Run:
         at.epoch, at.rng_state, at.done, at.total, at.seen = at.epoch + 1, plain_state(self.rng), 0, 0.0, 0
         return cost
 
-    def minimise(self) -> OptimizeResult:
+    def minimise(self) -> "OptimizeResult":
         """Train, and say how that ended."""
         try:
             with self.monitor, np.errstate(all="ignore"):  # what overflows shows in the cost, looked at after every step

@@ -5,6 +5,7 @@ options       the options that are kept, by name
 data_sha256   of X and y of the training, validation and test set
 fingerprint   of options and data, so that neither changes unnoticed; each state of the run has it too
 versions      of what the run was made with
+lengthened_to how many epochs there are to be instead of those in the options, if --resume has raised them
 """
 
 import argparse
@@ -21,9 +22,12 @@ import numpy as np
 import scipy
 
 import mlp
-from mlp.checkpoint import load_state, read_configuration
-from mlp.checks import check_name, shown
+from mlp.checkpoint import load_state, read_configuration, write_configuration
+from mlp.checks import check_integer, check_name, shown
 from mlp.train.options import OPTIONS, Kept, check_together
+
+#: Beside the options, which stay as the run was started with: its states have their fingerprint.
+_LENGTHENED = "lengthened_to"
 
 
 def configure(options: argparse.Namespace, data: Sequence[mlp.Examples]) -> dict[str, Any]:
@@ -83,6 +87,8 @@ def read_options(given: Mapping[str, Any]) -> tuple[argparse.Namespace, list[str
         if option.kept is not Kept.NOT and option.name not in recorded and option.serves(minimiser):
             lacking.append(" ".join(option.words(value, minimiser)) or f"{option.flag} {option.absent}")
         options[option.name] = given.get(option.name, value) if option.kept is not Kept.DECIDES else value
+        if option.kept is Kept.LONGER and options[option.name] < value:
+            raise ValueError(f"{option.name}: received {options[option.name]}, but the run is to have {value} already")
     return argparse.Namespace(**options), lacking
 
 
@@ -106,7 +112,21 @@ def _read(directory: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {error}") from error
     if configuration.get("fingerprint", fingerprint_of(configuration)) != fingerprint_of(configuration):
         raise ValueError(f"{path}: its options are no longer those that the run was started with")
+    if _LENGTHENED in configuration:
+        try:
+            return recorded | {"epochs": check_integer(_LENGTHENED, configuration[_LENGTHENED], at_least=0)}
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
     return recorded
+
+
+def lengthen(directory: Path, epochs: int) -> int:
+    """Let a run have so many epochs, in its configuration too; returns how many it was to have."""
+    configuration = read_configuration(directory)
+    before: int = configuration.get(_LENGTHENED, configuration["options"].get("epochs", epochs))
+    if epochs != before:
+        write_configuration(directory, configuration | {_LENGTHENED: epochs})
+    return before
 
 
 def check_run(directory: Path, data: Sequence[mlp.Examples], source: str) -> str:

@@ -5,7 +5,7 @@ A value is checked in the same way whether it comes from the command line or fro
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,10 @@ def integer(at_least: int) -> Kind:
     return Kind(lambda name, value: check_integer(name, value, at_least=at_least), _int)
 
 
-def one_of(known: Iterable[str]) -> Kind:
-    """One of the known names."""
+def one_of(known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> Kind:
+    """One of the known names; of a synonym, the error says which of them is meant."""
     names = list(known)
-    return Kind(lambda name, value: check_name(name, value, names))
+    return Kind(lambda name, value: check_name(name, value, names, synonyms))
 
 
 def text(check: Callable[[str], Any] | None = None) -> Kind:

@@ -34,6 +34,7 @@ examples:
   python -m mlp.train iris.csv --target species                    a table of one's own
   python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
       every image bent and turned differently in every epoch: 99.4 % in about a minute
+  python -m mlp.train --resume runs/2026-01-31-101500 --epochs 40     the same run, longer
   python -m mlp.train --hidden conv:20:5,pool:2,conv:50:5,pool:2,500 --learning-rate 0.05 --epochs 5    a LeNet
 """
 
@@ -59,6 +60,7 @@ class Kept(Enum):
     """What a run keeps of an option in its config.json."""
 
     DECIDES = "it decides how the run goes: --resume takes it up again, and it cannot be given with --resume"
+    LONGER = "it decides how the run goes, and --resume may only raise it"
     ANEW = "it is kept, but may be given again with --resume"
     NOT = "it concerns only the command it is given to"
 
@@ -188,9 +190,11 @@ OPTIONS = (
            "units of each hidden layer, such as 512,256, or none; for images also conv:MAPS:KERNEL, pool:SIZE, meanpool:SIZE, "
            "such as conv:20:5,pool:2,500, with stride= and padding= by name", [256], "LAYERS",
            synonyms=("layers", "units", "sizes", "hidden_layers", "hidden_units", "hidden_layer_sizes", "neurons")),
-    Option("activation", one_of(_HIDDEN_ACTIVATIONS), "network", f"of the hidden layers: {_names(_HIDDEN_ACTIVATIONS)}",
-           "relu", "NAME", to=("network",), keywords={"network": "hidden"}, synonyms=("nonlinearity", "sigma")),
-    Option("output", one_of(_OUTPUTS), "network", f"activation of the output layer: {_names(_OUTPUTS)}", None, "NAME",
+    Option("activation", one_of(_HIDDEN_ACTIVATIONS, activations.SYNONYMS), "network",
+           f"of the hidden layers: {_names(_HIDDEN_ACTIVATIONS)}", "relu", "NAME", to=("network",),
+           keywords={"network": "hidden"}, synonyms=("nonlinearity", "sigma")),
+    Option("output", one_of(_OUTPUTS, activations.SYNONYMS), "network",
+           f"activation of the output layer: {_names(_OUTPUTS)}", None, "NAME",
            absent="softmax for classes, identity for numbers", to=("network",)),
     Option("init", text(initializers.get), "network",
            f"how weights are drawn: {_names(initializers.INITIALIZERS)}, small_normal:EPSILON", "glorot_uniform", "NAME",
@@ -229,7 +233,7 @@ OPTIONS = (
            synonyms=("batches", "minibatch", "mini_batch", "bs", "mini_batch_size")),
     Option("epochs", integer(0), "minimiser", "passes over the training set, or iterations of lbfgs and newton",
            ByMinimiser(sgd=12, adam=10, lbfgs=200, newton=100), "N", to=tuple(MINIMISERS),
-           keywords={"lbfgs": "maxiter", "newton": "maxiter"},
+           keywords={"lbfgs": "maxiter", "newton": "maxiter"}, kept=Kept.LONGER,
            synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
     Option("patience", integer(1), "minimiser",
            "stop after N epochs without a better validation accuracy, and keep the best parameters", None, "N",
@@ -245,8 +249,8 @@ OPTIONS = (
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
-           "go on with a run that was stopped, with the options it was started with", None, "RUN", absent="",
-           kept=Kept.NOT, synonyms=("continue", "restart", "load", "go_on")),
+           "go on with a run that was stopped, with its own options; with more --epochs, with one that ended too", None, "RUN",
+           absent="", kept=Kept.NOT, synonyms=("continue", "restart", "load", "go_on")),
     Option("save_every", integer(0), "files and output",
            "save the run's state every N epochs; 0: only when it is stopped", 1, "N", kept=Kept.ANEW,
            synonyms=("checkpoint", "checkpoint_every")),

@@ -127,4 +127,4 @@ def _hold_out(data: mlp.Examples, share: float | None, seed: int, name: str) -> 
     try:
         return data.split(share, seed)
     except ValueError as error:
-        raise ValueError(f"{name}: {str(error).removeprefix('share: ')}") from None
+        raise ValueError(f"{name}: {str(error).removeprefix('fraction: ')}") from None

@@ -9,6 +9,7 @@ import mlp
 from mlp import cli
 from mlp.checkpoint import Run
 from mlp.data import Preparation
+from mlp.optimizers import schedules
 from mlp.train.options import DESCENT
 from mlp.train.parts import Parts
 
@@ -35,7 +36,8 @@ def describe(options: argparse.Namespace, net: mlp.MLP, objective: mlp.Objective
     hidden = f"{options.activation} hidden units, " if options.hidden else ""
     decay = f"; minimised with the penalty of weight decay {options.weight_decay:g}" if options.weight_decay else ""
     noise = _describe_noise(options)
-    entries = ["×".join(map(str, net.in_shape)), *options.hidden, net.sizes[-1]]
+    looks = any(isinstance(entry, str) for entry in options.hidden)  # at images, as convolution does
+    entries = ["×".join(map(str, net.in_shape)) if looks else net.sizes[0], *options.hidden, net.sizes[-1]]
     return [
         *describe_columns(parts.preparation),
         f"Data: {parts.training.name}, {', '.join(counts)} {parts.noun}",
@@ -73,6 +75,24 @@ def _describe_noise(options: argparse.Namespace) -> str:
         f"max-norm {options.max_norm}" if options.max_norm else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def describe_lengthening(options: argparse.Namespace, before: int, done: int) -> list[str]:
+    """Lines on what more epochs than before mean, after those that are done: for a schedule that depends on their number."""
+    if options.epochs == before:
+        return []
+    lines = [f"Lengthened from {before} to {counted(options.epochs, unit_of(options))}"]
+    if options.schedule is not None and done:
+        last, *following = (
+            options.learning_rate * schedules.get(options.schedule, epochs)(epoch)
+            for epochs, epoch in ((before, done - 1), (before, done), (options.epochs, done))
+        )
+        if following[0] != following[1]:
+            lines.append(
+                f"The schedule {options.schedule} depends on the number of epochs: the learning rate was {last:.3g} in epoch "
+                f"{done} of {before}, and is {following[1]:.3g} in epoch {done + 1} of {options.epochs}"
+            )
+    return lines
 
 
 #: How many columns are listed; the files have all.

@@ -21,7 +21,7 @@ from mlp.checkpoint.runs import new_dated_directory, new_directory
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import kinds, report
-from mlp.train.configuration import check_run, configure, read_options
+from mlp.train.configuration import check_run, configure, lengthen, read_options
 from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
 from mlp.train.parts import Parts, load_parts
 from mlp.train.scores import Score, plain_answer, score
@@ -139,6 +139,9 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     if options.resume:
         done = len(state.facts["history"]) if state is not None else 0
         report.say(options, f"Going on with {run.directory} after {report.counted(done, unit)}")
+        before = lengthen(run.directory, options.epochs)
+        for line in report.describe_lengthening(options, before, done):
+            report.say(options, line)
     with Session(run, net, options, fingerprint) as session:
         result = MINIMISERS[options.optimizer](
             objective,

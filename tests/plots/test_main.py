@@ -90,7 +90,7 @@ def test_command_refuses_a_damaged_configuration(run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "hint"), [("--wat=features", "; did you mean --what?"), ("--dir", "; did you mean --data?"), ("--xyz", "")]
+    ("option", "hint"), [("--wat=features", "; did you mean --what?"), ("--dta=x", "; did you mean --data?"), ("--xyz", "")]
 )
 def test_command_refuses_unknown_options(capsys, option, hint):
     with pytest.raises(SystemExit) as ended:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mlp
-from mlp.checkpoint import Run
+from mlp.checkpoint import Run, files
 
 #: 100 training images in batches of 16 are 7 steps an epoch.
 STEPS, EPOCHS = 7, 3
@@ -24,6 +24,7 @@ RULES = {
     "patience": f"{OPTIONS} --patience 1 --epochs 40 --learning-rate 0.5 --schedule constant",
 }
 LBFGS = "--hidden 8 --optimizer lbfgs --epochs 12"
+NEWTON = "--hidden 8 --optimizer newton --epochs 6 --subset 40 --activation tanh"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and limits are POSIX's"),
@@ -103,6 +104,18 @@ def test_lbfgs_interrupted_in_its_first_evaluation_keeps_where_it_got(start, run
     assert runs.resume(out) == 0
 
 
+def test_newton_interrupted_and_resumed_equals_uninterrupted(start, runs, capsys):
+    with runs.killed_at(3, signal.SIGINT):
+        status, out = start(NEWTON)
+    assert status == 130
+    printed = capsys.readouterr().out
+    assert "Minimiser: newton, at most 6 iterations over all examples, curvature of 40 of them, damping 1\n" in printed
+    assert "Stopped: interrupted by SIGINT in iteration" in printed
+    assert 0 < len(runs.metrics(out)) < 6
+    assert runs.resume(out) == 0
+    runs.assert_same(out, NEWTON)
+
+
 def test_a_second_ctrl_c_leaves_at_once_with_the_last_state_whole(start, runs, tmp_path, capsys):
     out = tmp_path / "run"
     saved = {}
@@ -125,20 +138,20 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_last_state_whole(start, runs, t
 def test_a_second_ctrl_c_in_the_middle_of_the_save_leaves_the_state_before_it(start, runs, tmp_path):
     out = tmp_path / "run"
     saved = {}
-    plain = np.savez
+    plain = files.write_members
 
-    def savez(stream, **arrays):
+    def write_members(stream, arrays):
         if "velocity" in arrays and saved:
             stream.write(b"half")
             signal.raise_signal(signal.SIGINT)
-        plain(stream, **arrays)
+        plain(stream, arrays)
 
     def first():
         saved.update(runs.files(out))
         signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch, runs.at_step(2 * STEPS + 3, first):
-        patch.setattr(np, "savez", savez)
+        patch.setattr(files, "write_members", write_members)
         assert start(RULES["momentum"])[0] == 130
     assert runs.files(out) == saved
     assert not list(out.glob(".*.part"))

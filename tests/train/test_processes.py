@@ -33,16 +33,16 @@ pytestmark = [
 
 CHILD = """
 import itertools, os, pathlib, resource, shutil, signal, sys, time
-import numpy as np
 import mlp
 from mlp import checkpoint, train
+from mlp.checkpoint import files
 
 where, number, act, *arguments = sys.argv[1:]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 acts = {}
 acts["kill"] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
-def half(stream, **arrays):
+def half(stream, vectors):
     stream.write(b"PK" * 999)
     stream.flush()
     acts["kill"]()
@@ -59,7 +59,8 @@ def wait(*_):
     sys.stdin.readline()
 
 acts.update(half=half, full=full, wait=wait)
-owner = {"accumulate": mlp.Objective, "savez": np, "fsync": os, "replace": pathlib.Path, "append": checkpoint.Run}[where]
+owners = {"accumulate": mlp.Objective, "write_members": files, "fsync": os}
+owner = {**owners, "replace": pathlib.Path, "append": checkpoint.Run}[where]
 plain, count = getattr(owner, where), itertools.count(1)
 
 def planted(*given, **named):
@@ -94,7 +95,7 @@ def child(runs, out, text, where, number, act):
     [
         ("accumulate", 3, "kill", 0),  # in the first epoch, before anything was saved
         ("append", 2, "kill", 1),  # before the second epoch's metrics are written
-        ("savez", 4, "half", 1),  # in the middle of the second epoch's state, after its best model
+        ("write_members", 4, "half", 1),  # in the middle of the second epoch's state, after its best model
         ("replace", 5, "kill", 1),  # when that was complete, but had not got its name
         ("accumulate", 2 * STEPS + 4, "kill", 2),
     ],
@@ -183,7 +184,7 @@ def test_a_run_that_is_open_in_a_script_is_refused_and_can_be_had_once_it_is_clo
         ("accumulate", STEPS + 2, 150),  # metrics.csv can't take its second line whole
         ("accumulate", STEPS + 2, 30_000),  # not the best model
         ("accumulate", STEPS + 2, 100_000),  # not the state
-        ("savez", 2 * EPOCHS + 1, 1000),  # only the model at the end is too much
+        ("write_members", 2 * EPOCHS + 1, 1000),  # only the model at the end is too much
     ],
 )
 def test_a_full_disk_is_one_line_and_what_was_there_is_whole(where, number, limit, runs, tmp_path):

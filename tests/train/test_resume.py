@@ -180,7 +180,7 @@ def test_another_runs_state(options, interrupted, start, refused, capsys):
     refused(interrupted, message=f"{interrupted / 'state.npz'}: is the state of another run")
 
 
-@pytest.mark.parametrize(("fact", "value"), [("history", None), ("order", "x"), ("steps", -1)])
+@pytest.mark.parametrize(("fact", "value"), [("rng_state", "x"), ("steps", -1)])
 def test_a_state_that_was_tampered_with(fact, value, interrupted, runs, capsys):
     state = mlp.load_state(interrupted / "state.npz")
     state.facts[fact] = value
@@ -199,7 +199,57 @@ def test_other_data(part, interrupted, runs, refused, tmp_path):
     refused(interrupted, "--data", tmp_path / "nowhere", message="there is no such file or directory")
 
 
-@pytest.mark.parametrize("options", ["--epochs 9", "--out elsewhere", "--nesterov", "--dtype float32", "--seed 0"])
+@pytest.mark.parametrize("options", ["--out elsewhere", "--nesterov", "--dtype float32", "--seed 0"])
 def test_options_that_decide(options, interrupted, refused):
     name = options.split()[0]
     refused(interrupted, *options.split(), message=f"argument {name}: --resume goes on with the run's own options")
+
+
+# More epochs
+
+
+def test_a_run_that_ended_goes_on_with_more_epochs_as_if_it_had_been_that_long(start, runs, capsys):
+    """With a constant learning rate nothing depends on the number of epochs."""
+    options = "--hidden 8 --batch-size 16 --schedule constant --dtype float64"
+    _, out = start(f"{options} --epochs 2")
+    capsys.readouterr()
+    assert runs.status("--resume", out, "--epochs", 4, "--no-plots") == 0
+    said = capsys.readouterr().out
+    assert "Lengthened from 2 to 4 epochs\n" in said
+    assert "schedule" not in said
+    runs.assert_same(out, f"{options} --epochs 4")
+
+
+def test_a_lengthened_run_that_is_stopped_stays_lengthened(start, runs):
+    options = "--hidden 8 --batch-size 16 --schedule constant --dtype float64"
+    _, out = start(f"{options} --epochs 2")
+    with runs.killed_at(STEPS + 3, signal.SIGTERM):
+        assert runs.resume(out, "--epochs", 4) == 128 + signal.SIGTERM
+    assert runs.resume(out) == 0
+    runs.assert_same(out, f"{options} --epochs 4")
+    assert len(runs.metrics(out)) == 4
+
+
+def test_a_schedule_that_depends_on_the_length_says_so(start, runs, capsys):
+    _, out = start("--hidden 8 --batch-size 16 --epochs 2 --learning-rate 0.1 --schedule cosine")
+    capsys.readouterr()
+    runs.status("--resume", out, "--epochs", 4, "--no-plots")
+    # by hand: ½(1 + cos π/2) = ½ in the second epoch of two; ½(1 + cos 2π/4) = ½ in the third of four
+    assert (
+        "The schedule cosine depends on the number of epochs: the learning rate was 0.05 in epoch 2 of 2, and is 0.05 in "
+        "epoch 3 of 4\n"
+    ) in capsys.readouterr().out
+
+
+def test_a_run_cannot_be_shortened(start, refused, capsys):
+    _, out = start("--hidden 8 --batch-size 16 --epochs 2")
+    capsys.readouterr()
+    refused(out, "--epochs", "1", message="argument --epochs: received 1, but the run is to have 2 already")
+
+
+@pytest.mark.parametrize("value", [-1, "many", 2.5, None])
+def test_a_length_that_is_none_is_refused(start, refused, capsys, value):
+    _, out = start("--hidden 8 --batch-size 16 --epochs 2")
+    capsys.readouterr()
+    edit(out, lambda configuration: configuration.update(lengthened_to=value))
+    refused(out, message="config.json: lengthened_to: received")
