@@ -11,12 +11,13 @@ from mlp.checkpoint import Run
 from mlp.data import Preparation
 from mlp.export import page
 from mlp.optimizers import schedules
+from mlp.train.options import DESCENT
 from mlp.train.parts import Parts
 
 
 def unit_of(options: argparse.Namespace) -> str:
     """What the minimiser's records count."""
-    return "iteration" if options.optimizer == "lbfgs" else "epoch"
+    return "epoch" if options.optimizer in DESCENT else "iteration"
 
 
 def counted(number: int, unit: str) -> str:
@@ -50,8 +51,13 @@ def describe(options: argparse.Namespace, net: mlp.MLP, objective: mlp.Objective
 
 
 def _describe_minimiser(options: argparse.Namespace) -> str:
-    if options.optimizer == "lbfgs":
-        return f"at most {counted(options.epochs, 'iteration')} over all examples"
+    if options.optimizer not in DESCENT:
+        parts = [
+            f"at most {counted(options.epochs, 'iteration')} over all examples",
+            f"curvature of {options.subset:,} of them" if options.subset else "",
+            f"damping {options.damping:g}" if options.damping else "",
+        ]
+        return ", ".join(part for part in parts if part)
     kind = "Nesterov momentum" if options.nesterov else "momentum"
     parts = [
         f"learning rate {options.learning_rate:g} ({options.schedule})",

@@ -119,6 +119,7 @@ def test_the_configuration_repeats_the_run_to_the_bit(command):
     "text",
     [
         "--hidden none --optimizer lbfgs --epochs 5",
+        "--hidden 8 --optimizer newton --epochs 3 --subset 50 --damping 10",
         "--hidden 8 --output logistic",
         "--hidden 8 --output logistic --cost quadratic --activation logistic --momentum 0 --learning-rate 3",
         "--hidden 8 --output identity --cost quadratic --learning-rate 0.01",
@@ -148,6 +149,8 @@ def test_every_option_runs(command, text, capsys):
         ("--schedule cosin", "argument --schedule: received 'cosin' (str), but it must be one of constant, step, "),
         ("--weight-decay nan", "argument --weight-decay: received nan (float)"),
         ("--optimizer adam --momentum 0.9", "argument --momentum: --optimizer adam has no use for it"),
+        ("--optimizer sgd --subset 10", "argument --subset: --optimizer sgd has no use for it"),
+        ("--optimizer newton --damping 0", "argument --damping: received 0.0 (float), but it must be a finite number above 0"),
         ("--optimizer lbfgs --batch-size 10", "argument --batch-size: --optimizer lbfgs has no use for it"),
         ("--patience 3 --validation 0", "argument --patience: needs a validation set, but --validation is 0"),
         ("--distort bent", "argument --distort: received 'bent' (str), but it must be one of elastic, affine"),
