@@ -125,4 +125,4 @@ def refuse_steps_only(problem: Problem) -> None:
             "with objective.with_noise(0)"
         )
     if problem.max_norm is not None:
-        raise ValueError("objective: has a max_norm, which is seen to after every step of sgd and adam only")
+        raise ValueError("objective: has a max_norm, which only the steps of sgd and adam keep to")
