@@ -1,7 +1,7 @@
 """`State`, where a run stands, and the checks that another run can go on from it.
 
-What a state holds follows from dataclasses: `Position` (and lbfgs.py's and newton.py's own) are where a minimiser stands in its loop,
-`Monitored` is what the monitor knows, and `read_facts` checks and takes back whatever fields they have.
+What a state holds follows from dataclasses: `Position` (and lbfgs.py's and newton.py's own) are where a minimiser stands in
+its loop, `Monitored` is what the monitor knows, and `read_facts` checks and takes back whatever fields they have.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ Facts = TypeVar("Facts")
 class State:
     """Where a run stands: enough to go on from, with the same minimiser, settings and data (`mlp.save_state` keeps it).
 
-    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too, and so does newton, from
-    an iteration's end. L-BFGS goes on from its last iterate; its memory of past steps is SciPy's own and cannot be kept, so it builds a new one.
+    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too; so does newton, from the
+    end of an iteration. L-BFGS goes on from its last iterate; its memory of past steps is SciPy's own and cannot be kept, so
+    it builds a new one.
 
     Attributes:
         minimiser: "sgd", "adam", "lbfgs" or "newton".
-        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"; newton's "direction"), "safe", and "best" and "average" where patience
-            and average keep them.
+        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"; newton's "direction"), "safe", and "best" and
+            "average" where patience and average keep them.
         facts: everything else, as JSON can hold it: position, random state, history, settings, fingerprint of the data.
     """
 
@@ -162,6 +163,7 @@ _CHECKS: dict[Any, Any] = {
     float: lambda value: _is_number(value) and math.isfinite(value),
     dict[str, Any]: lambda value: isinstance(value, dict),
     "seconds": lambda value: _is_number(value) and 0 <= value < math.inf,
+    "damping": lambda value: _is_number(value) and 0 < value < math.inf,
     "history": _is_history,
     "best": _is_best,
 }
