@@ -5,7 +5,7 @@ of their outputs makes fewer than most of them (Meier, Ciresan, Gambardella and 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import shown
 from mlp.network import MLP, answers
+
+if TYPE_CHECKING:
+    from mlp.data.preparation import Preparation
 
 
 class Committee:
@@ -59,8 +62,20 @@ class Committee:
         return outputs
 
     def predict(self, X: Any) -> Array:
-        """Class labels, (n,), by the mean of the outputs; of other outputs than softmax and logistic, that mean itself."""
-        return answers(self.forward(X), self.output, self.dtype)
+        """Class labels, (n,), by the mean of the outputs; of other outputs than softmax and logistic, that mean itself.
+
+        Where all members have the same `preparation`, X is raw data and the answers are named, as `MLP.predict` has them.
+        """
+        preparation = self.preparation
+        outputs = self.forward(X if preparation is None else preparation.inputs(X, self.dtype))
+        found = answers(outputs, self.output, self.dtype)
+        return found if preparation is None else preparation.answers(outputs)
+
+    @property
+    def preparation(self) -> "Preparation | None":
+        """What all members have done to raw data, if it is the same."""
+        first = self.members[0].preparation
+        return first if all(net.preparation == first for net in self.members) else None
 
     def __repr__(self) -> str:
         return f"Committee({self.members!r})"

@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import mlp
 from mlp import Committee, plots
+from mlp.data.columns import Column
+from mlp.data.preparation import Preparation
 
 matplotlib.use("Agg")
 
@@ -160,3 +162,16 @@ def test_outputs_that_are_nan_are_no_class():
 def test_a_network_that_is_in_no_list_is_refused():
     with pytest.raises(TypeError, match=r"^members: received "):
         Committee(networks(1)[0])
+
+
+def test_members_with_one_preparation_answer_raw_data_with_names():
+    column = Column("x", mean=2.0, deviation=4.0, minimum=-2.0, maximum=8.0)
+    members = [mlp.MLP([1, 2], dtype="float64", seed=seed) for seed in (0, 1)]
+    committee = Committee(members)
+    X = np.linspace(-10, 10, 9)[:, None]
+    labels = committee.predict((X - 2) / 4)
+    for net in members:
+        net.preparation = Preparation((column,), Column("kind", "categorical", ("no", "yes")), "standard")
+    assert committee.predict({"x": X[:, 0]}).tolist() == [("no", "yes")[label] for label in labels]
+    members[1].preparation = None
+    assert_array_equal(committee.predict((X - 2) / 4), labels)

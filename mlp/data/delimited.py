@@ -1,7 +1,7 @@
 """CSV and its like: `Delimited`, a file of records whose columns are named, and which is read into a `Table`.
 
-The parser is pyarrow's where that is installed. Otherwise, and to say in which row and column the fault is where it refuses
-a file, it is the one here, which is made of numpy's `loadtxt` and Python's csv.
+Large files are parsed by pyarrow where it is installed (parsers.py). Otherwise, and to say in which row and column the fault
+is where it refuses a file, by the parser here, made of Python's csv and what turns lines into numbers: pandas, or numpy.
 """
 
 import csv
@@ -15,13 +15,17 @@ from typing import IO, Any
 import numpy as np
 
 from mlp.blas import Array
+from mlp.data.parsers import Kind, Layout, NotFiniteError, gather, numbers_in_lines, pyarrow_batches
 from mlp.data.tables import MISSING_NUMBERS, MISSING_TEXTS, Table, Texts, missing_value, number_in
 
 #: How many records are parsed at a time, how many decide what a column holds, and how many bytes are scanned at a time.
 _CHUNK, _SAMPLE, _PIECE = 20_000, 1000, 1 << 22
 
-#: How many bytes pyarrow takes at a time, several times over.
-_BLOCK = 1 << 20
+#: Of fewer lines than this, our own parser has made numbers before another one is imported.
+FEW = 5000
+
+#: Characters that no text has: all of ASCII's that control something, but for tabs and ends of lines.
+_CONTROL = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
 
 _DELIMITERS = ",\t;|"
 
@@ -99,8 +103,8 @@ class Delimited:
         lines, quoted = 1, False
         with self._open() as stream:
             while piece := stream.read(_PIECE):
-                if b"\0" in piece:
-                    raise ValueError(f"{self.name}: not a table: it holds NUL bytes (text must be saved as UTF-8)")
+                if len(piece.translate(None, _CONTROL)) < len(piece):
+                    raise ValueError(f"{self.name}: not a table: it holds control characters (text must be saved as UTF-8)")
                 lines += piece.count(b"\n") + piece.count(b"\r")
                 quoted = quoted or b'"' in piece
         return lines, quoted
@@ -135,9 +139,22 @@ class Delimited:
             except csv.Error as error:
                 raise ValueError(f"{self.name}: not a table, or damaged: {error}") from None
 
+    # pyarrow's parser
+
+    def _parse_with_pyarrow(self, kinds: Sequence[Kind]) -> Table | None:
+        """As `_parse`; None where pyarrow isn't installed, refuses the file, or takes longer to be imported than to read it."""
+        if self._lines < FEW:
+            return None
+        layout = Layout(self._delimiter, len(self.names), self._lines_of_first if self._header else 0, self._quoted)
+        try:
+            with self._open() as stream:
+                return gather(pyarrow_batches(stream, layout, kinds), kinds, self._lines, self.name)
+        except (ImportError, NotFiniteError, ValueError):
+            return None
+
     # The parser of our own
 
-    def _parse(self, kinds: Sequence[tuple[str, int, bool]]) -> Table:
+    def _parse(self, kinds: Sequence[Kind]) -> Table:
         """The columns (name, place, whether it is to be text) as a table."""
         numeric = [(name, place) for name, place, is_text in kinds if not is_text]
         numbers = np.empty((self._lines, len(numeric)))
@@ -177,14 +194,14 @@ class Delimited:
 
     def _numbers(self, chunk: list[Any], numeric: Sequence[tuple[str, int]], first: int) -> Array:
         """The numbers (records, columns) in some records, the first of which is that row."""
-        places: list[int] | None = [place for _, place in numeric]
+        places = [place for _, place in numeric]
         shape = len(chunk), len(numeric)
         lines, delimiter = chunk, self._delimiter
         if self._quoted:
-            lines, delimiter = ["\t".join([fields[place] for place in places or ()]) for fields in chunk], "\t"
-            places = None
+            lines, delimiter = ["\t".join([fields[place] for place in places]) for fields in chunk], "\t"
+            places = list(range(len(places)))
         try:
-            numbers: Array = np.loadtxt(lines, delimiter=delimiter, comments=None, usecols=places, ndmin=2)
+            numbers = numbers_in_lines(lines, delimiter, places, many=self._lines >= FEW)
             if numbers.shape == shape and np.isfinite(numbers).all():
                 return numbers
         except ValueError:
@@ -194,76 +211,6 @@ class Delimited:
             for column, (name, place) in enumerate(numeric):
                 numbers[row, column] = _number_in_field(name, first + row, fields[place].strip())
         return numbers
-
-    # pyarrow's
-
-    def _parse_with_pyarrow(self, kinds: Sequence[tuple[str, int, bool]]) -> Table | None:
-        """As `_parse`; None where pyarrow isn't installed, or doesn't take the file."""
-        try:
-            import pyarrow as pa
-            import pyarrow.csv
-        except ImportError:
-            return None
-        text = pa.dictionary(pa.int32(), pa.string())
-        types = {str(place): text if is_text else pa.float64() for _, place, is_text in kinds}
-        try:
-            with self._open() as stream:
-                reader = pyarrow.csv.open_csv(
-                    stream,
-                    pyarrow.csv.ReadOptions(
-                        block_size=_BLOCK,
-                        column_names=[str(place) for place in range(len(self.names))],
-                        skip_rows=self._lines_of_first if self._header else 0,
-                    ),
-                    pyarrow.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=self._quoted),
-                    pyarrow.csv.ConvertOptions(
-                        column_types=types, include_columns=list(types), null_values=[], strings_can_be_null=False
-                    ),
-                )
-                return gather(reader, kinds, self._lines, self.name)
-        except (pa.ArrowException, NotFiniteError):
-            return None  # the parser of our own says what is wrong, and where
-
-
-class NotFiniteError(Exception):
-    """A column of numbers has one that is missing or infinite."""
-
-
-def gather(batches: Any, kinds: Sequence[tuple[str, int, bool]], most: int, name: str) -> Table:
-    """pyarrow's record batches as a table.
-
-    Args:
-        batches: of at most `most` rows in all, with the columns of `kinds` in that order.
-        kinds: the columns' name, place and whether it is text: texts are dictionaries, and all others are floating-point.
-        most: how many rows there are at most.
-        name: the table's.
-
-    Raises:
-        NotFiniteError: a number is missing or infinite.
-    """
-    numeric = [column for column, (_, _, is_text) in enumerate(kinds) if not is_text]
-    numbers = np.empty((most, len(numeric)))
-    found: dict[int, dict[str, int]] = {column: {} for column in range(len(kinds)) if column not in numeric}
-    codes = {column: np.empty(most, np.int32) for column in found}
-    n = 0
-    for batch in batches:
-        rows = slice(n, n + len(batch))
-        for place, column in enumerate(numeric):
-            numbers[rows, place] = batch.column(column).to_numpy(zero_copy_only=False)
-        if not np.isfinite(numbers[rows]).all():
-            raise NotFiniteError
-        for column, values in found.items():
-            texts = batch.column(column)
-            places = [values.setdefault(text or "", len(values)) for text in texts.dictionary.to_pylist()]
-            own = texts.indices.fill_null(-1).to_numpy()
-            missing = values.setdefault("", len(values)) if (own < 0).any() else -1
-            codes[column][rows] = np.where(own < 0, missing, np.array([*places, 0], np.int32)[own])
-        n += len(batch)
-    names = [column_name for column_name, _, _ in kinds]
-    texts_by_name = {
-        names[column]: Texts.of(names[column], list(values), codes[column][:n]) for column, values in found.items()
-    }
-    return Table(names, numbers[:n], texts_by_name, name)
 
 
 class _NoNumber(Exception):

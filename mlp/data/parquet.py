@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlp.data.delimited import NotFiniteError, gather
+from mlp.data.parsers import Kind, NotFiniteError, Piece, arrow_pieces, gather
 from mlp.data.tables import Table, missing_value, texts_of_numbers
 
 
@@ -88,7 +88,7 @@ class Parquet:
             return True
         raise ValueError(f"column {name!r}: holds {kind}, but it must hold numbers or texts; ignore it, or convert it")
 
-    def _batches(self, names: Sequence[str], schema: Any) -> Iterator[Any]:
+    def _batches(self, names: Sequence[str], schema: Any) -> Iterator[Sequence[Piece]]:
         """The record batches with these columns, in the schema's types."""
         import pyarrow as pa
 
@@ -101,9 +101,9 @@ class Parquet:
                     columns.append(plain.cast(pa.string()).dictionary_encode())
                 else:
                     columns.append(plain.cast(pa.float64(), safe=False))
-            yield pa.record_batch(columns, schema=schema)
+            yield arrow_pieces(pa.record_batch(columns, schema=schema))
 
-    def _find_missing(self, names: Sequence[str], kinds: Sequence[tuple[str, int, bool]]) -> ValueError:
+    def _find_missing(self, names: Sequence[str], kinds: Sequence[Kind]) -> ValueError:
         """The error for the first number that is missing or infinite."""
         row = 0
         for batch in self._file.iter_batches(columns=list(names)):

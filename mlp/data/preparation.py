@@ -4,8 +4,8 @@ A column is in columns.py, a table in tables.py.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ class Preparation:
     def answers(self, outputs: Any) -> Array:
         """What a network's outputs (n, units) mean, (n,): class labels, or numbers in the target's own units.
 
-        Labels are texts, the classes' names; but integers where all names are such as integers are written.
+        Class labels are `labels`: texts, the classes' names, or integers.
         """
         outputs = np.asarray(outputs)
         if self.classes is None:
@@ -171,8 +171,17 @@ class Preparation:
             numbers: Array = outputs.astype(np.float64) * factor + offset
             return numbers[:, 0] if numbers.shape[1] == 1 else numbers
         codes = (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-        labels: Array = class_labels(self.classes)[codes]
-        return labels
+        named: Array = self.labels[codes]
+        return named
+
+    @cached_property
+    def labels(self) -> Array:
+        """What the classes are called in answers, (classes,): integers where all names are such as integers are written ("10",
+        but not "01"), otherwise texts."""
+        names = self.classes or ()
+        if all(_is_integer(name) for name in names):
+            return np.array([int(name) for name in names], np.int64)
+        return np.array(names, np.str_)
 
     # Files
 
@@ -227,13 +236,6 @@ def read_preparation(described: Any, net: Any) -> Preparation | None:
             f"preparation: is for {found.features:,} inputs and {wanted:,} outputs, but it has {inputs:,} and {outputs:,}"
         )
     return found
-
-
-def class_labels(classes: Sequence[str]) -> Array:
-    """What classes are called: integers where all are written as such ("10", but not "01"), otherwise texts."""
-    if all(_is_integer(name) for name in classes):
-        return np.array([int(name) for name in classes], np.int64)
-    return np.array(classes, np.str_)
 
 
 def _is_integer(text: str) -> bool:

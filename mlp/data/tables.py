@@ -28,14 +28,14 @@ class Texts:
     def of(cls, name: str, distinct: Sequence[str], codes: Array) -> "Texts":
         """A column of that name, from distinct texts in any order. The space around them doesn't count; none may be missing."""
         stripped = [text.strip() for text in distinct]
-        missing = [place for place, text in enumerate(stripped) if text.casefold() in MISSING_TEXTS]
+        used = np.bincount(codes, minlength=len(stripped)) > 0
+        missing = [place for place in np.flatnonzero(used) if stripped[place].casefold() in MISSING_TEXTS]
         if missing:
-            rows = np.flatnonzero(np.isin(codes, missing))
-            if len(rows):
-                raise missing_value(name, int(rows[0]), stripped[codes[rows[0]]])
-        values = sort_texts(set(stripped))
+            row = int(np.isin(codes, missing).argmax())
+            raise missing_value(name, row, stripped[codes[row]])
+        values = sort_texts({text for text, is_used in zip(stripped, used, strict=True) if is_used})
         place_of = {value: place for place, value in enumerate(values)}
-        places = np.array([place_of[text] for text in stripped], np.int32)
+        places = np.array([place_of.get(text, -1) for text in stripped], np.int32)
         return cls(tuple(values), places[codes] if len(codes) else np.empty(0, np.int32))
 
     @classmethod

@@ -52,10 +52,14 @@ def _draw(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{source}: there is no such run or model")
     run = source if source.is_dir() else None
     net = mlp.load(source if run is None else run / "model.npz")
-    names = _names(options.what, source, net)
+    recorded = run and _data_of(run)
+    own = recorded is not None and not Path(recorded).is_dir() and options.data is None
+    names = _names(options.what, source, net, images=not own)
     given: dict[str, tuple[Any, ...]] = {"model": (net,), "metrics": (source,)}
     if any(_NEEDS[name] == "data" for name in names):
-        *_, test = mlp.load_mnist(options.data or (run and _data_of(run)), validation=0)
+        if own:
+            raise ValueError(f"--what: {source} is a run on {recorded}, but only figures of directories of images are drawn")
+        *_, test = mlp.load_mnist(options.data or recorded, validation=0)
         given["data"] = (net, test.X, test.y)
     out: Path = options.out or run or source.parent
     out.mkdir(parents=True, exist_ok=True)
@@ -73,12 +77,19 @@ def _draw(options: argparse.Namespace) -> int:
     return 0
 
 
-def _names(what: str | None, source: Path, net: mlp.MLP) -> list[str]:
-    """The figures to draw, each once: those asked for, or all that there are of such a run or model."""
+def _names(what: str | None, source: Path, net: mlp.MLP, images: bool) -> list[str]:
+    """The figures to draw, each once: those asked for, or all that there are of such a run or model, on images or not."""
     if what is None:
         digits = net.sizes[-1] == 10  # it may tell them apart
-        possible = {"model": True, "metrics": (source / METRICS).is_file(), "data": True}
-        return [name for name in _NEEDS if possible[_NEEDS[name]] and (digits or name not in ("confusion", "mistakes"))]
+        tabular = net.preparation is not None and net.preparation.image_shape is None
+        possible = {"model": True, "metrics": (source / METRICS).is_file(), "data": images}
+        return [
+            name
+            for name in _NEEDS
+            if possible[_NEEDS[name]]
+            and (digits or name not in ("confusion", "mistakes"))
+            and not (tabular and name == "features")
+        ]
     names = [check_name("--what", name.strip(), _NEEDS) for name in what.split(",")]
     if not source.is_dir() and "curves" in names:
         raise ValueError(f"--what: received 'curves', but {source} is a model; only a run's directory has a {METRICS}")
@@ -86,7 +97,7 @@ def _names(what: str | None, source: Path, net: mlp.MLP) -> list[str]:
 
 
 def _data_of(run: Path) -> str | None:
-    """The directory of data that a run was given, if there was one and it still exists."""
+    """The data that a run was given, if there was any and it still exists."""
     try:
         configuration = json.loads((run / "config.json").read_text(encoding="utf-8"))
         directory = configuration.get("options", {}).get("data")
@@ -94,7 +105,7 @@ def _data_of(run: Path) -> str | None:
         return None
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{run / 'config.json'}: not a run's configuration ({error})") from error
-    return directory if isinstance(directory, str) and Path(directory).is_dir() else None
+    return directory if isinstance(directory, str) and (directory == "-" or Path(directory).exists()) else None
 
 
 def _parser() -> argparse.ArgumentParser:

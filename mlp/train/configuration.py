@@ -84,7 +84,8 @@ def read_options(given: Mapping[str, Any]) -> tuple[argparse.Namespace, list[str
     options, lacking = {}, []
     for option in OPTIONS:
         value = recorded.get(option.name, option.default_for(minimiser))
-        if option.kept is not Kept.NOT and option.name not in recorded and option.serves(minimiser):
+        counts = option.kept is not Kept.NOT and option.group != "data"  # a run without options of data is one on MNIST
+        if counts and option.name not in recorded and option.serves(minimiser):
             lacking.append(" ".join(option.words(value, minimiser)) or f"{option.flag} {option.absent}")
         options[option.name] = given.get(option.name, value) if option.kept is not Kept.DECIDES else value
         if option.kept is Kept.LONGER and options[option.name] < value:

@@ -241,6 +241,10 @@ OPTIONS = (
     Option("average", integer(0), "minimiser",
            "end with the mean of the parameters over the steps of the last N epochs; 0: with the last parameters", _descent(0),
            "N", to=DESCENT, synonyms=("swa", "averaging", "polyak")),
+    Option("cluster", text(), "minimiser",
+           "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
+           "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
+           synonyms=("dask", "distributed")),
     Option("subset", integer(1), "minimiser",
            "how many training examples, others in each iteration, curvature is measured on (gradients are always of all)",
            ByMinimiser(newton=None), "N", to=("newton",), absent="all", synonyms=("curvature_examples", "subsample")),
@@ -258,6 +262,8 @@ OPTIONS = (
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
+    Option("film", kinds.FLAG, "files and output", "make a film of the first layer's features as they form, features.gif",
+           False, kept=Kept.NOT, synonyms=("movie", "video", "animation", "gif")),
     Option("per_class", kinds.FLAG, "files and output", "report each class", False, kept=Kept.NOT,
            synonyms=("classes", "report", "classification_report")),
     Option("quiet", kinds.FLAG, "files and output", "print the result only, and where the run is", False, kept=Kept.NOT,
@@ -301,6 +307,11 @@ def check_together(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"dropout: received {len(dropout)} rates, but the network has {layers} layers, and each one's input has a rate"
         )
+    if options["cluster"] is not None:
+        if options["optimizer"] in DESCENT and options["batch_size"] is not None:
+            raise ValueError("cluster: sums over all examples: it needs --optimizer lbfgs or --batch-size full")
+        if options["distort"] or options["dropout"]:
+            raise ValueError("cluster: received one, but --distort and --dropout draw noise, which isn't allowed on a cluster")
     if options["patience"] is not None and options["validation"] == 0:
         raise ValueError("patience: needs a validation set, but --validation is 0")
     if options["fold"] is not None and (options["folds"] is None or options["fold"] > options["folds"]):

@@ -9,6 +9,7 @@ import mlp
 from mlp import cli
 from mlp.checkpoint import Run
 from mlp.data import Preparation
+from mlp.export import page
 from mlp.optimizers import schedules
 from mlp.train.options import DESCENT
 from mlp.train.parts import Parts
@@ -134,8 +135,13 @@ def describe_folds(values: Sequence[float], classifies: bool) -> str:
     return f"Cross-validation: error {mean:.4g} ± {deviation:.2g} (root mean square; mean ± deviation over {len(values)} folds)"
 
 
-def draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
-    """Write the pictures of a run into its directory: those of features and mistakes only where examples are images."""
+def draw(options: argparse.Namespace, run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
+    """Write the pictures of a run into its directory, those of features and mistakes only where examples are images; and the
+    page to try the network on, if it is one that a page can show."""
+    try:
+        page.write(run.directory / "network.html", net, test)
+    except page.NoPage as error:
+        say(options, f"Without network.html: {error}")
     shape = test.image_shape
     shape = shape[:2] if shape is not None and shape[2:] == (1,) else shape
     pictures = shape is not None and (len(shape) == 2 or shape[2] == 3)

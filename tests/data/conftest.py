@@ -1,9 +1,11 @@
 """A tiny MNIST, and the places where MNIST is looked for."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from mlp.data import mnist
+from mlp.data import delimited, mnist
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +54,17 @@ def places(tmp_path, monkeypatch):
         "cache": tmp_path / "cache",
         "given": tmp_path / "given",
     }
+
+
+@pytest.fixture
+def use_parser(monkeypatch):
+    """A function (name) that has CSV read by pyarrow, by pandas, or by numpy alone, however small the file is."""
+
+    def use(name):
+        if name != "numpy":
+            pytest.importorskip(name)
+        for other in {"pyarrow": [], "pandas": ["pyarrow"], "numpy": ["pyarrow", "pandas"]}[name]:
+            monkeypatch.setitem(sys.modules, other, None)  # as if it weren't installed
+        monkeypatch.setattr(delimited, "FEW", 0)
+
+    return use

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import mlp
-from mlp.data import delimited
 
 
 @cache
@@ -106,12 +105,12 @@ def assert_believed_rightly(kind, path, data):
         np.testing.assert_array_equal(np.array(labels, float), data.y)
 
 
-@pytest.mark.parametrize("kind", ["npz", "zipped", "parquet", "csv", "csv, our own parser"])
-def test_damaged_files_are_refused_or_read_as_others_read_them(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["npz", "zipped", "parquet", "csv by pyarrow", "csv by pandas", "csv by numpy"])
+def test_damaged_files_are_refused_or_read_as_others_read_them(kind, tmp_path, use_parser):
     if kind == "parquet":
         pytest.importorskip("pyarrow")
-    if kind == "csv, our own parser":
-        monkeypatch.setattr(delimited.Delimited, "_parse_with_pyarrow", lambda *_: None)
+    if kind.startswith("csv"):
+        use_parser(kind.rpartition(" ")[2])
     path = tmp_path / ("data.parquet" if kind == "parquet" else "data")
     content = whole_file(kind)
     path.write_bytes(content)

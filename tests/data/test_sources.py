@@ -14,14 +14,10 @@ from mlp.data import Table, delimited, read_columns, read_data
 from mlp.data.preparation import Preparation
 
 
-@pytest.fixture(params=["pyarrow", "own"])
-def parser(request, monkeypatch):
-    """Both parsers of CSV: pyarrow's, where it is installed, and the one of our own."""
-    if request.param == "pyarrow":
-        pytest.importorskip("pyarrow")
-    else:
-        monkeypatch.setattr(delimited.Delimited, "_parse_with_pyarrow", lambda *_: None)
-    return request.param
+@pytest.fixture(params=["pyarrow", "pandas", "numpy"])
+def parser(request, use_parser):
+    """Each parser of CSV in turn, where it is installed."""
+    use_parser(request.param)
 
 
 @pytest.fixture
@@ -148,7 +144,8 @@ def test_columns_are_chosen_by_name_or_number_and_those_without_a_name_are_left_
         ("a,b\n", ("data.csv: holds the columns' names, a, b, but no records",)),
         ("a,a\n1,2\n", ("two columns are called 'a'",)),
         ("a,b\n1,x\n2,x\n", ("target 'b': received x in every row",)),
-        ("a,b\n1,2\0\n", ("data.csv: not a table: it holds NUL bytes",)),
+        ("a,b\n1,2\0\n", ("data.csv: not a table: it holds control characters",)),
+        ("a,b\n1,2\n\x1c3,4\n", ("data.csv: not a table: it holds control characters",)),
         ("b\n1\n2\n", ("data.csv: there must be columns to predict 'b' from",)),
     ],
 )
@@ -191,18 +188,22 @@ def test_wrong_names_are_refused(write, refused, tmp_path):
         mlp.read_table(tmp_path / "none.csv")
 
 
-def test_both_parsers_read_the_same_numbers(tmp_path, monkeypatch):
-    pytest.importorskip("pyarrow")
+@pytest.mark.usefixtures("parser")
+def test_numbers_are_read_to_the_last_bit(tmp_path):
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(3000, 5)) * 10.0 ** rng.integers(-300, 300, (3000, 5))
     path = tmp_path / "numbers.csv"
     path.write_text("\n".join(",".join(map(repr, row)) for row in numbers.tolist()))
-    theirs = mlp.read_table(path, task="regression")
-    monkeypatch.setattr(delimited.Delimited, "_parse_with_pyarrow", lambda *_: None)
-    ours = mlp.read_table(path, task="regression")
-    np.testing.assert_array_equal(theirs.X, numbers[:, :4])
-    np.testing.assert_array_equal(ours.X, numbers[:, :4])
-    np.testing.assert_array_equal(ours.y, numbers[:, 4])
+    data = mlp.read_table(path, task="regression")
+    np.testing.assert_array_equal(data.X, numbers[:, :4])
+    np.testing.assert_array_equal(data.y, numbers[:, 4])
+
+
+@pytest.mark.parametrize(("name", "other"), [("pyarrow", "_parse"), ("pandas", "loadtxt")])
+def test_a_quick_parser_is_used_where_it_is_installed(write, monkeypatch, use_parser, name, other):
+    use_parser(name)
+    monkeypatch.setattr(delimited.Delimited if name == "pyarrow" else np, other, None)
+    assert len(mlp.read_table(write(SHOP))) == 4
 
 
 # Descriptions of columns

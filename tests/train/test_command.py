@@ -249,8 +249,27 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
         "metrics.csv",
         "mistakes.png",
         "model.npz",
+        "network.html",
         "state.npz",
     ]
+
+
+def test_film_of_a_run(command, tmp_path, capsys):
+    _, out = command("--hidden 8 --epochs 1 --film --quiet")
+    assert (out / "features.gif").read_bytes().startswith(b"GIF89a")
+    (tmp_path / "table.csv").write_text("a,b,kind\n" + "1,2,x\n2,1,y\n" * 20)
+    status = train.main(["--data", str(tmp_path / "table.csv"), "--film", "--out", str(tmp_path / "table")])
+    assert status == 2
+    assert "which make no square" in capsys.readouterr().err
+    assert not (tmp_path / "table").exists()
+
+
+def test_network_too_large_for_a_page_is_saved_without_one(small, tmp_path, capsys):
+    words = f"--data {small} --validation 200 --hidden 5100 --epochs 0 --out {tmp_path / 'run'}"
+    assert train.main(words.split()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Without network.html: net: received a network of 4,054,510 parameters" in said
+    assert (tmp_path / "run" / "model.npz").exists()
 
 
 @pytest.mark.slow
