@@ -22,8 +22,8 @@ Facts = TypeVar("Facts")
 class State:
     """Where a run stands: enough to go on from, with the same minimiser, settings and data (`mlp.save_state` keeps it).
 
-    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too, and so does newton, from
-    an iteration's end. L-BFGS goes on from its last iterate; its memory of past steps is SciPy's own and cannot be kept, so
+    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too; so does newton, from the
+    end of an iteration. L-BFGS goes on from its last iterate; its memory of past steps is SciPy's own and cannot be kept, so
     it builds a new one.
 
     Attributes:
@@ -163,6 +163,7 @@ _CHECKS: dict[Any, Any] = {
     float: lambda value: _is_number(value) and math.isfinite(value),
     dict[str, Any]: lambda value: isinstance(value, dict),
     "seconds": lambda value: _is_number(value) and 0 <= value < math.inf,
+    "damping": lambda value: _is_number(value) and 0 < value < math.inf,
     "history": _is_history,
     "best": _is_best,
 }
