@@ -31,6 +31,7 @@ from mlp.objective import Objective as Objective
 from mlp.optimizers import State as State
 from mlp.optimizers import adam as adam
 from mlp.optimizers import lbfgs as lbfgs
+from mlp.optimizers import newton as newton
 from mlp.optimizers import sgd as sgd
 from mlp.penalties import Sparsity as Sparsity
 

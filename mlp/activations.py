@@ -3,9 +3,12 @@
 Every one of them but softmax works element by element, and has a derivative that can be read off its output
 (tanh′ = 1 − tanh², and so on), so that the weighted input Z need not be kept. An activation of your own is any object
 with `value(z)` and `derivative(z)`, both from z (n, units), examples as rows, to an array of that shape; `get` wraps it.
+
+Hessian products (curvature.py) need σ″ as well: of an activation of your own that is `curvature(z)`, or `curvature =
+"numerical"` for central differences of its derivative.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +24,8 @@ class Activation:
     name = ""
     #: Whether σ′ is computed from Z, which must then be kept beside A (True), or from A alone (False).
     keeps_z = False
+    #: Whether there is a σ″; False where σ is made of straight pieces.
+    curved = True
 
     def value(self, Z: Array, out: Array) -> None:
         """out ← σ(Z); both (units, n), and out may be Z itself unless `keeps_z`."""
@@ -29,6 +34,18 @@ class Activation:
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         """Δ ← Δ ⊙ σ′(Z), in place, with A = σ(Z) left as it is; all (units, n), and spare is room for σ′."""
         raise NotImplementedError
+
+    def second(self, E: Array, Z: Array, A: Array, spare: Array) -> None:
+        """E ← E ⊙ σ″(Z), in place, where σ is `curved` and works element by element; arguments as in `backward`."""
+        raise TypeError(f"activation {self.name!r}: has no second(E, Z, A, spare), E ← E ⊙ σ″(Z), which Hessian products need")
+
+    def second_along(self, E: Array, Z: Array, A: Array, RZ: Array, spare: Array) -> None:
+        """E ← E ⊙ R{σ′(Z)} = E ⊙ σ″(Z) ⊙ R{Z}, in place: how σ′ changes as Z does, R{Z} (units, n)."""
+        if self.curved:
+            self.second(E, Z, A, spare)
+            E *= RZ
+        else:
+            E[...] = 0
 
     def derivative(self, Z: Array) -> Array:
         """σ′(Z), a new array of Z's shape; of softmax, whose derivative is a matrix, the sums of its columns (0)."""
@@ -52,6 +69,7 @@ class Identity(Activation):
     """σ(z) = z, σ′(z) = 1."""
 
     name = "identity"
+    curved = False
 
     def value(self, Z: Array, out: Array) -> None:
         if out is not Z:
@@ -65,6 +83,7 @@ class ReLU(Activation):
     """σ(z) = max(z, 0), σ′(z) = [z > 0]: the derivative at 0 is taken as 0."""
 
     name = "relu"
+    curved = False
 
     def value(self, Z: Array, out: Array) -> None:
         np.maximum(Z, _row(0, Z), out=out)
@@ -87,11 +106,18 @@ class Softplus(Activation):
         np.expm1(spare, out=spare)
         Delta *= np.negative(spare, out=spare)
 
+    def second(self, E: Array, Z: Array, A: Array, spare: Array) -> None:
+        """σ″ = σ′ (1 − σ′), and 1 − σ′ = e^−a."""
+        self.backward(E, Z, A, spare)
+        np.negative(A, out=spare)
+        E *= np.exp(spare, out=spare)
+
 
 class Threshold(Activation):
     """The hard threshold: σ(z) = [z > 0], σ′(z) = 0 (it is not differentiable at 0, and flat elsewhere)."""
 
     name = "threshold"
+    curved = False
 
     def value(self, Z: Array, out: Array) -> None:
         np.sign(Z, out=out)
@@ -116,6 +142,13 @@ class Logistic(Activation):
         Delta *= A
         Delta *= np.subtract(1, A, out=spare)
 
+    def second(self, E: Array, Z: Array, A: Array, spare: Array) -> None:
+        """σ″ = σ′ (1 − 2a)."""
+        self.backward(E, Z, A, spare)
+        np.multiply(A, -2, out=spare)
+        spare += 1
+        E *= spare
+
 
 class Tanh(Activation):
     """σ(z) = tanh z, σ′(z) = 1 − tanh² z."""
@@ -128,6 +161,11 @@ class Tanh(Activation):
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         np.square(A, out=spare)
         Delta *= np.subtract(1, spare, out=spare)
+
+    def second(self, E: Array, Z: Array, A: Array, spare: Array) -> None:
+        """σ″ = −2a σ′."""
+        self.backward(E, Z, A, spare)
+        E *= np.multiply(A, -2, out=spare)
 
 
 class Softmax(Activation):
@@ -144,6 +182,15 @@ class Softmax(Activation):
         """Δ ← Jᵀ Δ column by column, with J = diag(a) − a aᵀ: Δ ← A ⊙ (Δ − Σ Δ ⊙ A)."""
         Delta -= np.add.reduce(np.multiply(Delta, A, out=spare), axis=0)
         Delta *= A
+
+    def second_along(self, E: Array, Z: Array, A: Array, RZ: Array, spare: Array) -> None:
+        """E ← R{J} E, with R{J} = diag(r) − r aᵀ − a rᵀ and r = J R{Z} = R{A}: R{J} E = r ⊙ (E − Σ E ⊙ A) − A Σ E ⊙ r."""
+        r = RZ.copy()
+        self.backward(r, Z, A, spare)
+        along = np.add.reduce(np.multiply(E, r, out=spare), axis=0)
+        E -= np.add.reduce(np.multiply(E, A, out=spare), axis=0)
+        E *= r
+        E -= np.multiply(A, along, out=spare)
 
 
 @runtime_checkable
@@ -169,6 +216,19 @@ class _Custom(Activation):
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
         Delta *= self._asked("derivative", Z)
 
+    def second(self, E: Array, Z: Array, A: Array, spare: Array) -> None:
+        asked = getattr(self.custom, "curvature", None)
+        if callable(asked):
+            E *= self._asked("curvature", Z)
+        elif asked == NUMERICAL:
+            wide = Z.astype(np.float64)
+            E *= central_difference(lambda z: self._asked("derivative", z), wide, 1.0, np.maximum(np.abs(wide), 1))
+        else:
+            raise TypeError(
+                f"activation {self.name!r}: has no curvature(z), its second derivative, which Hessian products need; write it, "
+                f"or set curvature = {NUMERICAL!r} for central differences of its derivative(z)"
+            )
+
     def _asked(self, method: str, Z: Array) -> Array:
         """What the user's method makes of Z, which it is given with examples as rows."""
         result = getattr(self.custom, method)(read_only(Z.T))
@@ -178,6 +238,19 @@ class _Custom(Activation):
                 f"but it must return z's own shape, {Z.T.shape}"
             )
         return np.asarray(result).T
+
+
+#: What the attribute `curvature` of an activation or a cost of your own says where central differences are to do.
+NUMERICAL = "numerical"
+
+
+def central_difference(function: Callable[[Array], Array], x: Array, direction: Any, extent: Array) -> Array:
+    """The derivative of a function at x along a direction of about unit size, where x is of that extent; off by order h⁴."""
+    h = np.finfo(np.float64).eps ** 0.2 * extent
+    near = function(x + h * direction) - function(x - h * direction)
+    far = function(x + 2 * h * direction) - function(x - 2 * h * direction)
+    difference: Array = (8 * near - far) / (12 * h)
+    return difference
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -87,5 +87,10 @@ def add_gradients(layers: Sequence[Layer], of: Buffers, alpha: float) -> None:
 
 def chunk_size(layers: Sequence[Layer], dtype: Any) -> int:
     """How many examples to take through these layers at a time, so that memory stays bounded whatever their number."""
-    bytes_each: int = 3 * (layers[0].fan_in + sum(layer.units for layer in layers)) * np.dtype(dtype).itemsize
-    return max(1, min(CHUNK, CHUNK_BYTES // bytes_each))
+    return max(1, min(CHUNK, CHUNK_BYTES // bytes_each(layers, dtype)))
+
+
+def bytes_each(layers: Sequence[Layer], dtype: Any) -> int:
+    """How much memory an example takes on its way through both passes, about."""
+    numbers = 3 * (layers[0].fan_in + sum(layer.units for layer in layers))
+    return numbers * int(np.dtype(dtype).itemsize)

@@ -4,14 +4,14 @@
 is gathered.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlp.blas import Array
 from mlp.checks import as_array, shown, warn_once
-from mlp.costs import holds_labels
+from mlp.costs import Cost, check_numbers, holds_labels
 
 Distort = Callable[[Array, np.random.Generator], Array]
 
@@ -96,6 +96,19 @@ def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
     with np.errstate(over="ignore"):
         Y: Array = y.reshape(n, outputs).astype(dtype)
     return Y
+
+
+def check_own_targets(X: Array, sizes: Sequence[int], dtype: Any, cost: Cost) -> None:
+    """Raise ValueError unless inputs can be their own targets: for the outputs of a network of these sizes, and that cost."""
+    if sizes[0] != sizes[-1]:
+        raise ValueError(
+            f"y: received none, so that the input is its own target, but the network has {sizes[0]} inputs and "
+            f"{sizes[-1]} outputs"
+        )
+    for start in range(0, len(X), _ROWS):
+        rows = np.empty(X[start : start + _ROWS].shape, dtype)
+        copy_input(X[start : start + _ROWS], out=rows)
+        check_numbers("X, being its own target", rows, cost)
 
 
 def check_weights(given: Any, n: int, dtype: Any) -> Array | None:

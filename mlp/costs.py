@@ -7,7 +7,15 @@ softmax_cross_entropy  Cᵢ = −Σⱼ yⱼ log aⱼ                  goes with 
 Targets Y come in one of two forms: numbers, (units, n), or class labels, (n,) integers, which stand for columns that are 1
 at the label and 0 elsewhere (one-hot) and are never written out as such. A cost of your own is any object with
 `value(A, Y)`, the examples' costs (n,), and `gradient(A, Y)`, ∇ₐC (n, units); it is given A and Y as numbers (n, units),
-examples as rows.
+examples as rows. For second derivatives (curvature.py) it needs `curvature(A, Y, V)` too, ∇ₐ²C V (n, units) for changes V of
+A; or `curvature = "numerical"`, for central differences of its gradient.
+
+How the output error changes along a direction in which Z^L changes by R{Z} and A^L by R{A} = J R{Z}, with J = ∂A/∂Z:
+
+    R{Δ^L} = Jᵀ ∇ₐ²C R{A} + R{J}ᵀ ∇ₐC         the Hessian's
+             Jᵀ ∇ₐ²C R{A}                     the Gauss–Newton matrix's, positive semidefinite where C is convex in A
+
+The cross-entropies are taken as functions of Z, in which they are convex: both are R{A − Y} = R{A}.
 """
 
 from functools import lru_cache
@@ -15,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mlp.activations import Activation
+from mlp.activations import NUMERICAL, Activation, central_difference
 from mlp.blas import Array, read_only
 from mlp.checks import check_name, shown
 
@@ -66,6 +74,29 @@ class Cost:
         """out ← Δ^L = ∇ₐC ⊙ σ′(Z) for every example, not averaged; all (units, n), and spare is room to work in."""
         raise NotImplementedError
 
+    def error_along(
+        self, Z: Array, A: Array, Y: Array, RZ: Array, RA: Array, activation: Activation, exact: bool, out: Array, spare: Array
+    ) -> None:
+        """out ← R{Δ^L}, the Hessian's where `exact`, else the Gauss–Newton matrix's; all (units, n)."""
+        self.curvature(A, Y, RA, out)
+        activation.backward(out, Z, A, spare)  # Jᵀ ∇ₐ²C R{A}
+        if exact:
+            E = np.empty_like(A)
+            self.gradient(A, Y, E)
+            activation.second_along(E, Z, A, RZ, spare)  # R{J}ᵀ ∇ₐC
+            out += E
+
+    def gradient(self, A: Array, Y: Array, out: Array) -> None:
+        """out ← ∇ₐC (units, n)."""
+        raise TypeError(f"cost {self.name!r}: has no gradient(A, Y, out), out ← ∇ₐC, which Hessian products need")
+
+    def curvature(self, A: Array, Y: Array, RA: Array, out: Array) -> None:
+        """out ← ∇ₐ²C R{A} (units, n)."""
+        raise TypeError(
+            f"cost {self.name!r}: has no curvature(A, Y, RA, out), out ← ∇ₐ²C R{{A}}, which products with the Hessian and the "
+            "Gauss–Newton matrix need"
+        )
+
     def goes_with(self, activation: Activation) -> bool:
         """Whether this cost can be taken of that output activation."""
         return True
@@ -86,9 +117,17 @@ class Quadratic(Cost):
         return np.multiply(costs, 0.5, out=costs)
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
+        self.gradient(A, Y, out)
+        activation.backward(out, Z, A, spare)
+
+    def gradient(self, A: Array, Y: Array, out: Array) -> None:
+        """out ← A − Y."""
         out[...] = A
         _subtract_targets(out, Y)
-        activation.backward(out, Z, A, spare)
+
+    def curvature(self, A: Array, Y: Array, RA: Array, out: Array) -> None:
+        """out ← R{A}."""
+        out[...] = RA
 
 
 class _CrossEntropy(Cost):
@@ -99,6 +138,12 @@ class _CrossEntropy(Cost):
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
         out[...] = A
         _subtract_targets(out, Y)
+
+    def error_along(
+        self, Z: Array, A: Array, Y: Array, RZ: Array, RA: Array, activation: Activation, exact: bool, out: Array, spare: Array
+    ) -> None:
+        """out ← R{A − Y} = R{A}, exact or not."""
+        out[...] = RA
 
     def goes_with(self, activation: Activation) -> bool:
         return activation.name == self.output
@@ -154,6 +199,12 @@ class SoftmaxCrossEntropy(_CrossEntropy):
             np.multiply(A, Y.sum(axis=0), out=out)
             out -= Y
 
+    def error_along(
+        self, Z: Array, A: Array, Y: Array, RZ: Array, RA: Array, activation: Activation, exact: bool, out: Array, spare: Array
+    ) -> None:
+        """out ← R{A} Σⱼ yⱼ, exact or not."""
+        np.multiply(RA, 1 if holds_labels(Y) else Y.sum(axis=0), out=out)
+
     def check_targets(self, name: str, Y: Array) -> None:
         super().check_targets(name, Y)
         sums = Y.sum(axis=1)
@@ -200,14 +251,39 @@ class _Custom(Cost):
         return np.asarray(costs)
 
     def output_error(self, Z: Array, A: Array, Y: Array, activation: Activation, out: Array, spare: Array) -> None:
-        gradient = self.custom.gradient(*self._as_rows(A, Y))
-        if np.shape(gradient) != A.T.shape:
+        self.gradient(A, Y, out)
+        activation.backward(out, Z, A, spare)
+
+    def gradient(self, A: Array, Y: Array, out: Array) -> None:
+        out[...] = self._asked("gradient(A, Y)", self.custom.gradient(*self._as_rows(A, Y)), A)
+
+    def curvature(self, A: Array, Y: Array, RA: Array, out: Array) -> None:
+        asked = getattr(self.custom, "curvature", None)
+        outputs, targets = self._as_rows(A, Y)
+        if callable(asked):
+            out[...] = self._asked("curvature(A, Y, V)", asked(outputs, targets, read_only(RA.T)), A)
+        elif asked == NUMERICAL:
+            at, along = outputs.astype(np.float64), RA.T.astype(np.float64)
+            length = np.abs(along).max(axis=1, keepdims=True)  # (n, 1)
+            unit = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
+            extent = np.maximum(np.abs(at).max(axis=1, keepdims=True), 1)
+            slope = central_difference(lambda a: np.asarray(self.custom.gradient(a, targets)), at, unit, extent)
+            out[...] = (slope * length).T
+        else:
+            raise TypeError(
+                f"cost {self.name!r}: has no curvature(A, Y, V), the product of its second derivative with V (n, units), which "
+                f"products with the Hessian and the Gauss–Newton matrix need; write it, or set curvature = {NUMERICAL!r} for "
+                "central differences of its gradient(A, Y)"
+            )
+
+    def _asked(self, method: str, result: Any, A: Array) -> Array:
+        """What the user's method returned, (n, units), with examples as columns."""
+        if np.shape(result) != A.T.shape:
             raise ValueError(
-                f"cost {self.name!r}: its gradient(A, Y) returned shape {np.shape(gradient)}, "
+                f"cost {self.name!r}: its {method} returned shape {np.shape(result)}, "
                 f"but it must return A's own shape, {A.T.shape}"
             )
-        out[...] = np.asarray(gradient).T
-        activation.backward(out, Z, A, spare)
+        return np.asarray(result).T
 
     @staticmethod
     def _as_rows(A: Array, Y: Array) -> tuple[Array, Array]:
@@ -257,3 +333,8 @@ def check_numbers(name: str, Y: Array, cost: Cost) -> None:
     if not np.isfinite(Y).all():
         raise ValueError(f"{name}: received {Y[~np.isfinite(Y)][0]}, but every target must be finite")
     cost.check_targets(name, Y)
+
+
+def add_up(values: Array, weights: Array | None) -> float:
+    """Σ values of n examples, each times its weight where there are weights."""
+    return float(np.add.reduce(values) if weights is None else values @ weights)

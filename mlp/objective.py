@@ -12,20 +12,19 @@ from. The same noise gives the same distortions and masks, so that gradients can
 any, images and units are left as they are.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from mlp import costs
-from mlp.backprop import Buffers, add_gradients, backward_pass, chunk_size, forward_pass
-from mlp.batches import Distort, check_input, check_rows, check_targets, check_weights, copy_input
+from mlp import costs, curvature
+from mlp.backprop import Buffers, add_gradients, backward_pass, forward_pass
+from mlp.batches import Distort, check_input, check_own_targets, check_rows, check_targets, check_weights
 from mlp.blas import Array, scale
 from mlp.checks import check_callable, check_number, check_parameters
-from mlp.costs import holds_labels
+from mlp.costs import add_up, holds_labels
+from mlp.fingerprint import digest
 from mlp.layers import Layer
 from mlp.layers.dropout import check_dropout
 from mlp.network import MLP, check_network, which_right
@@ -64,8 +63,7 @@ class Objective:
         max_norm: the largest norm that a unit's incoming weights may have, above 0, or None. It is no part of the cost:
             `constrain` sees to it, which `sgd` and `adam` call after every step.
         weights: how much each example counts, (n,) numbers of at least 0, not all 0, which are scaled to mean 1: with a
-            weight of 2 as if it were there twice, with 0 not at all, in the cost, the gradient and the evaluation. None: all
-            alike.
+            weight of 2 as if it were there twice, with 0 not at all, in all that is asked for. None: all alike.
 
     Scratch memory is kept from call to call (workspace.py), so an objective serves one call at a time; a second one, from
     another thread or from a cost of your own, is refused.
@@ -92,7 +90,10 @@ class Objective:
         self.X = check_input(X, net.layers[0].fan_in, net.dtype)
         self.cost = costs.get(cost, net.output)
         self.Y = None if y is None or y is X else check_targets(y, len(self.X), net.sizes[-1], net.dtype)
-        self._check_costs_targets()
+        if self.Y is None:
+            check_own_targets(self.X, net.sizes, net.dtype, self.cost)
+        elif not holds_labels(self.Y):
+            costs.check_numbers("y", self.Y, self.cost)
         self.decay = WeightDecay(weight_decay)
         self.sparsity = check_sparsity(sparsity, net.layers)
         check_callable("distort", distort)
@@ -108,32 +109,16 @@ class Objective:
         self._work = Workspace(self.net, self.X, self.Y, self.weights, self.distort, self.dropout, self.sparsity)
         #: Where a step's gradient is added up that goes into θ itself, over several chunks.
         self._step: Array | None = None
+        #: The passes that products with the Hessian go through.
+        self._kept = curvature.Kept()
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies (copy.copy, pickle) share the examples, and have a workspace of their own."""
-        return {name: value for name, value in vars(self).items() if name not in ("_work", "_step")}
+        return {name: value for name, value in vars(self).items() if name not in ("_work", "_step", "_kept")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._make_workspace()
-
-    def _check_costs_targets(self) -> None:
-        """Whether the cost can be taken of these targets."""
-        if self.Y is not None:
-            if not holds_labels(self.Y):
-                costs.check_numbers("y", self.Y, self.cost)
-            return
-        sizes = self.net.sizes
-        if sizes[0] != sizes[-1]:
-            raise ValueError(
-                f"y: received none, so that the input is its own target, but the network has {sizes[0]} inputs and "
-                f"{sizes[-1]} outputs"
-            )
-        size = chunk_size(self.net.layers, self.dtype)
-        for start in range(0, len(self.X), size):
-            rows = np.empty(self.X[start : start + size].shape, self.dtype)
-            copy_input(self.X[start : start + size], out=rows)
-            costs.check_numbers("X, being its own target", rows, self.cost)
 
     def __len__(self) -> int:
         """How many examples there are."""
@@ -190,7 +175,12 @@ class Objective:
         gradient = np.empty_like(own)
         with np.errstate(all="ignore"):  # what overflows shows in the numbers returned; minimisers look at them
             drawn = None if noise is None else check_noise(noise)
-            cost = self.accumulate(own, check_rows(rows, len(self)), gradient, 1.0, 0.0, drawn) + self.penalty(own)
+            chosen = check_rows(rows, len(self))
+            if drawn is None and self._kept.serves(chosen):  # the next product is likely to be at this θ
+                cost = self._kept.accumulate(self, own, chosen, gradient)
+            else:
+                cost = self.accumulate(own, chosen, gradient, 1.0, 0.0, drawn)
+            cost += self.penalty(own)
         return cost, gradient.astype(np.float64, copy=False)
 
     def accumulate(self, theta: Array, rows: Any, out: Array, alpha: float, beta: float, noise: Noise | None) -> float:
@@ -215,7 +205,7 @@ class Objective:
         noise = self.noise if noise is None else noise
         total, first = 0.0, True
         with self._work.alone:
-            sparse = self._prepare_sparsity(theta, rows, noise)
+            sparse = self._work.prepare_sparsity(theta, rows, noise)
             layers, into = self._work.layers_at(theta), self._work.layers_at(out)
             for buffers, Y, weights in self._work.passes(rows, noise):
                 stack = self._work.stack(layers, noise)
@@ -232,33 +222,12 @@ class Objective:
         """Both passes over a batch: from A⁰ to the errors Δ; returns Σᵢ wᵢCᵢ."""
         forward_pass(stack, buffers)
         Z, A, Delta = buffers.Z[-1], buffers.A[-1], buffers.Delta[-1]
-        total = _sum(self.cost.values(Z, A, Y, spare=Delta), weights)
+        total = add_up(self.cost.values(Z, A, Y, spare=Delta), weights)
         self.cost.output_error(Z, A, Y, self.net.output, out=Delta, spare=buffers.spare(A))
         if weights is not None:
             Delta *= weights
         backward_pass(stack, buffers)
         return total
-
-    def _prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None, learning: bool = True) -> float:
-        """The sparsity penalty over those rows, whose derivative the passes will add to each example's error.
-
-        The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
-        """
-        if self.sparsity is None or self._work.sparse is None:
-            return 0.0
-        stack = self._work.stack(self._work.layers_at(theta), noise)
-        below = stack.index(self._work.sparse)  # so many layers
-        total = np.zeros(self._work.sparse.units)
-        n = 0
-        for buffers, _, weights in self._work.passes(rows, noise, learning):
-            forward_pass(stack[:below], buffers)
-            A = buffers.A[below]
-            total += A.sum(axis=1) if weights is None else A @ weights
-            n += buffers.n
-        tiny = np.finfo(self.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
-        mean = np.clip(total / n, tiny, 1 - tiny)
-        self._work.sparse.gained = self.sparsity.derivative(mean).astype(self.dtype)
-        return self.sparsity.penalty(mean)
 
     def penalty(self, theta: Array) -> float:
         """The weight decay (λ/2) Σ_ℓ ‖W^ℓ‖² at θ."""
@@ -277,14 +246,40 @@ class Objective:
         own = self._check_theta(theta)
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"), self._work.alone:
-            sparse = self._prepare_sparsity(own, None, None, learning=False)
+            sparse = self._work.prepare_sparsity(own, None, None, learning=False)
             stack = self._work.stack(self._work.layers_at(own), None)
             for buffers, Y, weights in self._work.passes(None, None, learning=False):
                 forward_pass(stack, buffers)
                 Z, A = buffers.Z[-1], buffers.A[-1]
-                right += _sum(which_right(A, Y, self.net.output), weights) if self.classifies else 0.0
-                total += _sum(self.cost.values(Z, A, Y, spare=buffers.spare(A)), weights)
+                right += add_up(which_right(A, Y, self.net.output), weights) if self.classifies else 0.0
+                total += add_up(self.cost.values(Z, A, Y, spare=buffers.spare(A)), weights)
         return Evaluation(total / len(self) + sparse + self.penalty(own), right / len(self) if self.classifies else None)
+
+    # Curvature (curvature.py)
+
+    def hessp(self, theta: Array, v: Array, rows: Any = None) -> Array:
+        """H v, the exact product of the Hessian of C at θ with v (P,); a new vector (P,) of float64.
+
+        Passes are kept (curvature.py) for more products at θ; and from then on by calls over the same rows. TypeError where
+        something of your own has no second derivative; ValueError where noise isn't held, or there is a max-norm.
+        """
+        return curvature.product(self, self._kept, theta, v, rows, exact=True)
+
+    def gauss_newton(self, theta: Array, v: Array, rows: Any = None) -> Array:
+        """G v, the product with the generalised Gauss–Newton matrix, positive semidefinite; all else as in `hessp`."""
+        return curvature.product(self, self._kept, theta, v, rows, exact=False)
+
+    def hessian(self, theta: Array, rows: Any = None) -> curvature.Curvature:
+        """The Hessian at θ as a `scipy.sparse.linalg.LinearOperator` (P, P), with passes of its own, kept as in `hessp`."""
+        return curvature.Curvature(self, theta, rows, exact=True)
+
+    def gauss_newton_matrix(self, theta: Array, rows: Any = None) -> curvature.Curvature:
+        """The Gauss–Newton matrix at θ, as `hessian` has the Hessian."""
+        return curvature.Curvature(self, theta, rows, exact=False)
+
+    def squared_gradients(self, theta: Array, rows: Any = None) -> Array:
+        """(1/n) Σᵢ wᵢ (∂Cᵢ/∂θ)², element by element, without the penalty: a new vector (P,) of float64."""
+        return curvature.squared_gradients(self, self._kept, theta, rows)
 
     # What else the recursion tells
 
@@ -322,7 +317,7 @@ class Objective:
         chosen = check_rows(rows, len(self))
         own = self._check_theta(theta)
         with np.errstate(all="ignore"), self._work.alone:
-            self._prepare_sparsity(own, chosen, self.noise)
+            self._work.prepare_sparsity(own, chosen, self.noise)
             stack = self._work.stack(self._work.layers_at(own), self.noise)
             for buffers, Y, weights in self._work.passes(chosen, self.noise, to_input=True):
                 self._learn(stack, buffers, Y, weights)
@@ -349,14 +344,4 @@ class Objective:
             (self.cost.name, self.weight_decay, self.sparsity, self.distort, self.dropout, self.max_norm, self.noise),
             (str(self.dtype), self.X.shape, str(self.X.dtype)),
         )
-        said = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))  # a function's address is another in each process
-        digest = hashlib.sha256(said.encode())
-        some = slice(None, None, max(1, len(self) // 1000))
-        for array in (self.X, self.Y, self.weights):
-            digest.update(b"" if array is None else np.ascontiguousarray(array[some]).tobytes())
-        return digest.hexdigest()
-
-
-def _sum(values: Array, weights: Array | None) -> float:
-    """Σ values of n examples, each times its weight where there are weights."""
-    return float(np.add.reduce(values) if weights is None else values @ weights)
+        return digest(settings, (self.X, self.Y, self.weights))

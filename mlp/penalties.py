@@ -89,6 +89,11 @@ class Sparsity:
         gained: Array = self.beta * (-self.rho / mean + (1 - self.rho) / (1 - mean))
         return gained
 
+    def curvature(self, mean: Array) -> Array:
+        """The derivative of that: β (ρ/ρ̂ⱼ² + (1 − ρ)/(1 − ρ̂ⱼ)²), (units,)."""
+        curvature: Array = self.beta * (self.rho / mean**2 + (1 - self.rho) / (1 - mean) ** 2)
+        return curvature
+
 
 def check_sparsity(sparsity: Any, layers: Sequence[Layer]) -> Sparsity | None:
     """A `Sparsity` that these layers can have, or None."""
@@ -115,10 +120,32 @@ class SparseUnits(Layer):
         self.gained: Array = np.zeros(units)
         #: The weights of the examples at hand, (n,), or None.
         self.weights: Array | None = None
+        #: How `gained` changes with the mean activations; and by how much it does along a direction (curvature.py).
+        self.curvature: Array = np.zeros(units)
+        self.gained_along: Array = np.zeros(units)
 
     def forward(self, A: Array, out: Array, scratch: None) -> None:
         out[...] = A
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
-        gained = self.gained[:, None]
-        np.add(Delta, gained if self.weights is None else gained * self.weights, out=out)
+        np.add(Delta, self._of_each(self.gained), out=out)
+
+    def _of_each(self, gained: Array) -> Array:
+        """What each example's error gains, (units, 1), or (units, n) where they have weights."""
+        return gained[:, None] if self.weights is None else gained[:, None] * self.weights
+
+    def linearised(self) -> Layer:
+        return SparseUnitsAlong(self)
+
+
+class SparseUnitsAlong(Layer):
+    """`SparseUnits` as it acts on changes (curvature.py): the error gains R{gained}."""
+
+    def __init__(self, of: SparseUnits):
+        self.of = of
+
+    def forward(self, A: Array, out: Array, scratch: None) -> None:
+        out[...] = A
+
+    def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
+        np.add(Delta, self.of._of_each(self.of.gained_along), out=out)

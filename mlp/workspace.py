@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mlp.backprop import Buffers, chunk_size
+import numpy as np
+
+from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import Batches, Distort
 from mlp.blas import Array
 from mlp.layers import Dropout, Layer
@@ -64,7 +66,8 @@ class Workspace:
         self.in_place = all(layer.adds_in_place for layer in net.layers if layer.size)
         #: To be held while anything here is in use.
         self.alone = Alone()
-        #: Stands above the layer that is to be sparse; its `gained` is to be set before a backward pass.
+        self.sparsity = sparsity
+        #: Stands above the layer that is to be sparse; `prepare_sparsity` sets its `gained` before a backward pass.
         self.sparse = None if sparsity is None else SparseUnits(net.layers[sparsity.layer].units)
         self._sparse_above = -1 if sparsity is None else sparsity.layer
         rates = dropout or [0.0] * len(net.layers)
@@ -97,12 +100,18 @@ class Workspace:
         return stack
 
     def passes(
-        self, rows: Any, noise: Noise | None, learning: bool = True, to_input: bool = False
+        self,
+        rows: Any,
+        noise: Noise | None,
+        learning: bool = True,
+        to_input: bool = False,
+        kept: dict[int, Buffers] | None = None,
     ) -> Iterator[tuple[Buffers, Array, Array | None]]:
         """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets, weights).
 
         Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n), weights
-        (n,) or None.
+        (n,) or None. Given `kept`, each chunk has buffers of its own, which are found and left there by the number of the
+        chunk's first row.
         """
         n = self.examples if rows is None else len(rows)
         rng = None if noise is None else generator(noise)
@@ -110,7 +119,11 @@ class Workspace:
         for start in range(0, n, self.chunk):
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
-            buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)
+            if kept is None:
+                buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)
+            else:
+                buffers = kept.get(start) or Buffers(stack, stop - start, self.net.dtype, learning, to_input)
+                kept[start] = buffers
             self._batches.inputs(chosen, rng, out=buffers.X)
             if rng is not None:
                 for layer, scratch in zip(stack, buffers.scratch[1:], strict=True):
@@ -119,6 +132,28 @@ class Workspace:
             if self.sparse is not None:
                 self.sparse.weights = weights
             yield buffers, self._batches.targets(chosen, buffers.A[0]), weights
+
+    def prepare_sparsity(self, theta: Array, rows: Any, noise: Noise | None, learning: bool = True) -> float:
+        """The sparsity penalty over those rows, whose derivative the passes will add to each example's error.
+
+        The penalty is a function of a mean over all rows, so that they pass through the lower layers once before.
+        """
+        if self.sparsity is None or self.sparse is None:
+            return 0.0
+        stack = self.stack(self.layers_at(theta), noise)
+        below = stack.index(self.sparse)  # so many layers
+        total = np.zeros(self.sparse.units)
+        n = 0
+        for buffers, _, weights in self.passes(rows, noise, learning):
+            forward_pass(stack[:below], buffers)
+            A = buffers.A[below]
+            total += A.sum(axis=1) if weights is None else A @ weights
+            n += buffers.n
+        tiny = np.finfo(self.net.dtype).eps  # units that are always on or off have a large penalty, not an infinite one
+        mean = np.clip(total / n, tiny, 1 - tiny)
+        self.sparse.gained = self.sparsity.derivative(mean).astype(self.net.dtype)
+        self.sparse.curvature = self.sparsity.curvature(mean)
+        return self.sparsity.penalty(mean)
 
     def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
         """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""

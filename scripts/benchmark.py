@@ -44,6 +44,8 @@ ROWS = {
     "g800": {"sizes": [784, 800, 10], "hidden": "relu", "batch": None, "what": "gradient"},
     "h": {"sizes": [784, 256, 10], "hidden": "logistic", "batch": None, "decay": 1e-4, "what": "lbfgs"},
     "i": {"what": "command"},
+    "m": {"sizes": [784, 256, 10], "hidden": "relu", "batch": None, "what": "product"},
+    "m30": {"sizes": [784, 500, 250, 30, 250, 500, 784], "hidden": "logistic", "batch": None, "what": "product"},
 }
 ENGINES = ("mlp", "products", "torch", "torch.compile", "jax", "jax.scan", "scikit-learn")
 MODULES = {
@@ -62,7 +64,8 @@ def title(key, row):
     if row.get("what") == "command":
         return "i  the whole command (mlp with --quiet --no-plots), to a model of ≥ 98 %"
     name = "-".join(map(str, row["sizes"])) + f" {row['hidden']}"
-    how = {"gradient": "cost and gradient", "lbfgs": "50 L-BFGS iterations"}.get(row.get("what"), "")
+    what = {"gradient": "cost and gradient", "lbfgs": "50 L-BFGS iterations", "product": "a Hessian product, 10,000 examples"}
+    how = what.get(row.get("what"), "")
     if not how:
         how = f"batch {row['batch']}" + (", Adam" if row.get("adam") else "")
         how += f", momentum {row['momentum']}" if row.get("momentum") else ""
@@ -305,6 +308,60 @@ def sklearn_round(row, n):
     return lambda: model.partial_fit(X, y, classes=np.arange(10))
 
 
+def product_round(engine, row, n):
+    """H v at one θ again and again; engines that can keep what doesn't depend on v do. The network's input is its target
+    where they are of one size, with a logistic output."""
+    sizes, auto = row["sizes"], row["sizes"][0] == row["sizes"][-1]
+    X, y = load(min(n, 10_000))
+    rng = np.random.default_rng(0)
+    if engine == "mlp":
+        import mlp
+
+        net = mlp.MLP(sizes, hidden=row["hidden"], output="logistic" if auto else "softmax", seed=0)
+        objective = mlp.Objective(net, X, None if auto else y)
+        v = rng.standard_normal(net.theta.size, dtype=np.float32)
+        return lambda: objective.hessp(net.theta, v)
+    X = X.astype(np.float32) / 255
+    W = [0.05 * rng.standard_normal((i, o), dtype=np.float32) for i, o in pairwise(sizes)]
+    theta = [part for w in W for part in (w, np.zeros(w.shape[1], np.float32))]
+    v = [rng.standard_normal(part.shape, dtype=np.float32) for part in theta]
+    if engine == "torch":  # double backward: the gradient's graph is kept
+        import torch
+
+        σ = {"relu": torch.relu, "logistic": torch.sigmoid}[row["hidden"]]
+        X, y = torch.from_numpy(X), torch.from_numpy(y.astype(np.int64))
+        theta, v = [torch.from_numpy(part).requires_grad_() for part in theta], [torch.from_numpy(part) for part in v]
+        z = X
+        for number, (w, b) in enumerate(zip(theta[::2], theta[1::2], strict=True)):
+            z = torch.addmm(b, z if number == 0 else σ(z), w)
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        cost = entropy(z, X, reduction="sum") / len(X) if auto else torch.nn.functional.cross_entropy(z, y)
+        gradient = torch.autograd.grad(cost, theta, create_graph=True)
+        return lambda: torch.autograd.grad(gradient, theta, v, retain_graph=True)
+    if engine == "jax":
+        import jax
+        import jax.numpy as jnp
+
+        σ = {"relu": jax.nn.relu, "logistic": jax.nn.sigmoid}[row["hidden"]]
+        X, y = jnp.asarray(X), jnp.asarray(y.astype(np.int32))
+        theta, v = [jnp.asarray(part) for part in theta], [jnp.asarray(part) for part in v]
+
+        def cost(theta, x, t):
+            z = x
+            for number, (w, b) in enumerate(zip(theta[::2], theta[1::2], strict=True)):
+                z = (z if number == 0 else σ(z)) @ w + b
+            if auto:
+                return jnp.mean(jnp.sum(jax.nn.softplus(z) - x * z, 1))
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), t[:, None], 1))
+
+        def product(theta, v, x, t):
+            return jax.jvp(lambda theta: jax.grad(cost)(theta, x, t), (theta,), (v,))[1]
+
+        product = jax.jit(product)
+        return lambda: jax.block_until_ready(product(theta, v, X, y))
+    return None
+
+
 ROUNDS = {
     "mlp": mlp_round,
     "products": products_round,
@@ -405,7 +462,8 @@ class Worker:
 
 def work(engine, key, n):
     """The worker's side: prepare, warm up, then a round for each line of input."""
-    do = ROUNDS[engine](ROWS[key], n)
+    row = ROWS[key]
+    do = product_round(engine, row, n) if row.get("what") == "product" else ROUNDS[engine](row, n)
     if do is None:
         print("none", flush=True)
         return

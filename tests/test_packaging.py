@@ -53,10 +53,7 @@ SHARED = {"picture.py", "damaged_files.py"}
 
 def test_every_script_is_in_the_table_of_scripts():
     table = (ROOT / "scripts" / "README.md").read_text(encoding="utf-8")
-    programs = {path.name for path in (ROOT / "scripts").glob("*.py")} - {
-        "picture.py",
-        "damaged_files.py",
-    }  # what several of them share
+    programs = {path.name for path in (ROOT / "scripts").glob("*.py")} - SHARED
     assert set(re.findall(r"^\| \[(\w+\.py)\]\(\1\)", table, re.MULTILINE)) == programs
 
 

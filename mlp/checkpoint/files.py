@@ -84,7 +84,7 @@ def _open_part(target: Path, mode: int | None) -> IO[bytes]:
     while True:
         part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         stream = open(  # noqa: SIM115  (the caller closes it)
-            part, "xb", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)
+            part, "x+b", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)
         )
         with suppress(OSError):  # some file systems have no locks
             try_lock(stream, wait=True)

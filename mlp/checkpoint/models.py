@@ -12,7 +12,7 @@ raw data first, where the network has one.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,27 @@ FORMAT = "mlp-model"
 
 
 def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
-    """Write a network to a file, whole or not at all (see `atomic_write`).
+    """Write a network to a file, whole or not at all (see `atomic_write`), in the format that the path's ending names.
+
+    .npz (or no ending) is mlp's own; the endings in `mlp.export.FORMATS` are for other programs: .onnx (for a `Committee`
+    too), .safetensors, which `load` reads as well, and .h.
 
     Args:
         path: where; an existing file is replaced once the new one is complete.
         net: the network. Activations and layers of your own are saved by name, and must be given to `load` again.
         notes: anything that JSON can hold, to go with the model (`load_notes` reads it).
     """
-    check_path("path", path)
+    if check_path("path", path).suffix.lower() not in ("", ".npz"):
+        from mlp import export
+
+        export.write(path, net, notes)
+        return
+    header = describe_model(net, notes)
+    write_archive(path, encode_header(header, "notes", notes), {"theta": net.theta})
+
+
+def describe_model(net: MLP, notes: Any = None) -> dict[str, Any]:
+    """The header of a model file, as JSON holds it: everything but the parameters."""
     check_network("net", net)
     _check_activations(net)
     header = {
@@ -50,7 +63,7 @@ def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
         **({} if net.preparation is None else {"preparation": net.preparation.describe()}),
     }
     encode_header(header, "net", net)
-    write_archive(path, encode_header({**header, "notes": notes}, "notes", notes), {"theta": net.theta})
+    return {**header, "notes": notes}
 
 
 def _describe(layer: Layer, argument: str) -> dict[str, Any]:
@@ -88,7 +101,7 @@ def load(
     """The network in a file.
 
     Args:
-        path: a file that `save` wrote.
+        path: a file that `save` wrote, .npz or .safetensors.
         activations: the objects behind activations of your own, by name.
         layers: the classes of layers of your own, by kind.
 
@@ -102,20 +115,31 @@ def load(
     for name, activation in _checked("activations", activations).items():
         known[name] = own_or_built_in.get(activation, f"activations[{name!r}]")
     kinds = {**KINDS, **_checked("layers", layers)}
-    header, theta = _read_model(path)
+    header, size, fill = _read_model(path)
     try:
-        described = [_from_description(description, kinds, known) for description in header["layers"]]
-        size = sum(layer.size for layer in described)
-        if size != theta.size:
-            raise ValueError(f"it holds {theta.size:,} parameters, but its layers have {size:,}")
-        shape = [tuple(header["shape"])] if "shape" in header else []
-        net = MLP([*shape, *described], dtype=header["dtype"], seed=0, init=_zeros)
-        net.theta[...] = theta
-        net.preparation = read_preparation(header.get("preparation"), net)
+        net = restore_model(header, size, known, kinds)
+        fill(net)
     except MemoryError as error:
-        raise MemoryError(f"{path}: not enough memory for its {theta.size:,} parameters") from error
+        raise MemoryError(f"{path}: not enough memory for its {size:,} parameters") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a model: {error}") from error
+    return net
+
+
+def restore_model(
+    header: Mapping[str, Any],
+    size: int,
+    known: Mapping[str, Activation] = ACTIVATIONS,
+    kinds: Mapping[str, Any] = KINDS,
+) -> MLP:
+    """The network that a header describes, of so many parameters, all 0; ValueError if it describes none."""
+    described = [_from_description(description, kinds, known) for description in header["layers"]]
+    needed = sum(layer.size for layer in described)
+    if needed != size:
+        raise ValueError(f"it holds {size:,} parameters, but its layers have {needed:,}")
+    shape = [tuple(header["shape"])] if "shape" in header else []
+    net = MLP([*shape, *described], dtype=header["dtype"], seed=0, init=_zeros)
+    net.preparation = read_preparation(header.get("preparation"), net)
     return net
 
 
@@ -155,9 +179,29 @@ def load_notes(path: str | os.PathLike[str]) -> Any:
     return _read_model(check_path("path", path))[0]["notes"]
 
 
-def _read_model(path: Path) -> tuple[dict[str, Any], Array]:
-    """The header and θ of a model file, each checked."""
+def _read_model(path: Path) -> tuple[dict[str, Any], int, Callable[[MLP], None]]:
+    """The header of a model file, checked; how many parameters it has; and what puts them into a network."""
+    if path.suffix.lower() not in ("", ".npz"):
+        from mlp import export
+
+        if path.suffix.lower() in export.FORMATS:
+            return export.read(path)
     header, vectors = read_archive(path, FORMAT)
+    check_header(path, header)
+    if set(vectors) != {"theta"}:
+        raise ValueError(f"{path}: not a model: it holds {', '.join(vectors)}, but a model holds theta alone")
+    theta = vectors["theta"]
+    if theta.dtype.name != header["dtype"]:
+        raise ValueError(f"{path}: holds parameters of {theta.dtype}, but its header says {header['dtype']}")
+
+    def fill(net: MLP) -> None:
+        net.theta[...] = theta
+
+    return header, theta.size, fill
+
+
+def check_header(path: Path, header: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the header of a model file has what every one has."""
     layers = header.get("layers")
     if (
         header.get("dtype") not in DTYPES
@@ -167,9 +211,3 @@ def _read_model(path: Path) -> tuple[dict[str, Any], Array]:
         or not isinstance(header.get("shape", []), list)
     ):
         raise ValueError(f"{path}: not a model: its header lacks the dtype, the layers or the notes")
-    if set(vectors) != {"theta"}:
-        raise ValueError(f"{path}: not a model: it holds {', '.join(vectors)}, but a model holds theta alone")
-    theta = vectors["theta"]
-    if theta.dtype.name != header["dtype"]:
-        raise ValueError(f"{path}: holds parameters of {theta.dtype}, but its header says {header['dtype']}")
-    return header, theta

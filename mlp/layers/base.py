@@ -165,6 +165,26 @@ class Layer:
         Δ (units, n) and A (fan_in, n) come from a pass. What the gradient needs of θ, `forward` keeps in scratch.
         """
 
+    def add_squares(self, Delta: Array, A: Array, scratch: Any) -> None:
+        """Add Σ (∂Cᵢ/∂θ)² over the examples, element by element, where `gradient` with α = 1 adds Σ ∂Cᵢ/∂θ.
+
+        Each is a product of an error and an activation, so that it is the gradient of their squares; where a parameter is
+        shared among several places, the sum of the places' squares.
+        """
+        self.gradient(Delta**2, A**2, 1.0, scratch)
+
+    def linearised(self) -> "Layer":
+        """The layer as it acts on small changes R{A} of its inputs, for Hessian products (curvature.py).
+
+        Its verbs are linear in inputs, errors and parameters: W is this layer's own, biases are zeros of its own, and what
+        a pass has left in scratch (a mask, windows, the largest of each) is read there and left there. A layer that is not
+        linear in its inputs and in its parameters, each taken by itself, has none.
+        """
+        raise TypeError(
+            f"{type(self).__name__}: has no linearised(), which Hessian and Gauss–Newton products need of a layer of your own: "
+            "the layer without its biases, if Z is linear in A and in its parameters (see Dense)"
+        )
+
     # Files
 
     def describe(self) -> dict[str, Any]:

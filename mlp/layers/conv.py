@@ -16,6 +16,7 @@ gaps, its rows in W's own order: kernel's row, kernel's column, channel.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ from mlp import activations, initializers
 from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import check_integer
-from mlp.layers.base import Shapes, read_description
+from mlp.layers.base import Layer, Shapes, read_description
 from mlp.layers.dense import MOST_UNITS
 from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
 from mlp.strided import gemms
@@ -111,6 +112,13 @@ class Conv(ImageLayer):
         gemms(alpha, self._places(Delta), scratch.windows.swapaxes(-1, -2), 1.0, self.W)
         self.b += alpha * Delta.reshape(-1, self.maps, Delta.shape[1]).sum(axis=(0, 2))
 
+    def add_squares(self, Delta: Array, A: Array, scratch: "Lowered") -> None:
+        scratch.changes.lower(A**2)
+        self.gradient(Delta**2, A, 1.0, scratch.changes)
+
+    def linearised(self) -> Layer:
+        return ConvAlong(self)
+
     def _places(self, Z: Array) -> Array:
         """Z or Δ (units, n) by place: a view (columns, rows, maps, n)."""
         return Z.reshape(*self.out_shape, Z.shape[1]).swapaxes(0, 1)
@@ -143,6 +151,26 @@ class Conv(ImageLayer):
         return own | ({} if self.padding in ((0, 0), "valid") else {"padding": brief(self.padding)})
 
 
+class ConvAlong(Layer):
+    """`Conv` as it acts on changes R{A} (curvature.py): Z = W · window, with gradients of W alone.
+
+    Changes are lowered into a room of their own: the windows that the pass has left in scratch are read again.
+    """
+
+    def __init__(self, of: Conv):
+        self.of = copy(of)
+        self.of.b = np.zeros_like(of.b)
+
+    def forward(self, A: Array, out: Array, scratch: "Lowered") -> None:
+        self.of.forward(A, out, scratch.changes)
+
+    def propagate(self, Delta: Array, out: Array, scratch: "Lowered") -> None:
+        self.of.propagate(Delta, out, scratch)
+
+    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: "Lowered") -> None:
+        self.of.gradient(Delta, A, alpha, scratch.changes)
+
+
 class Lowered:
     """Images of n examples, [row][column][channel][example] with zeros around them, lowered so that windows are matrices.
 
@@ -165,6 +193,11 @@ class Lowered:
     @cached_property
     def error_windows(self) -> Array:
         return self._by_place(self.errors)
+
+    @cached_property
+    def changes(self) -> "Lowered":
+        """A second room, for what isn't the pass's own: only curvature needs it."""
+        return Lowered(self.geometry, self.shape[-1], self.frame.dtype)
 
     def _by_place(self, lowered: Array) -> Array:
         """The windows as they lie in what is lowered."""

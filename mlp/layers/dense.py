@@ -3,7 +3,8 @@
 Examples are columns, as the lectures write them: z = W a + b for one, Z = W A + b for n of them.
 """
 
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -71,6 +72,12 @@ class Dense(Layer):
         """
         gemm(alpha, Delta, A.T, 1.0, self.W)
         gemv(alpha, Delta, scratch, 1.0, self.b)
+
+    def linearised(self) -> Self:
+        """Z = W A, with gradients of W alone: what goes to b goes to zeros of its own."""
+        layer = copy(self)
+        layer.b = np.zeros_like(self.b)
+        return layer
 
     def __repr__(self) -> str:
         return f"Dense({self.fan_in}, {self.units}, {self.activation.name!r})"

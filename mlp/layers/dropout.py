@@ -7,7 +7,7 @@ Its mask M is 0 with probability p and 1/(1 − p) otherwise, so that the mean o
 It stands before a layer of the network only while that is trained with dropout (objective.py puts it there).
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class Dropout(Layer):
 
     def propagate(self, Delta: Array, out: Array, scratch: "Mask") -> None:
         np.multiply(Delta, scratch.M, out=out)
+
+    def linearised(self) -> Self:
+        """The layer itself: the mask doesn't depend on θ."""
+        return self
 
 
 class Mask:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlp.activations import Activation
 from mlp.blas import Array
-from mlp.layers.base import read_description
+from mlp.layers.base import Layer, read_description
 from mlp.layers.windows import ImageLayer, Windows, brief, check_pair
 
 
@@ -74,25 +74,50 @@ class MaxPool(Pool):
 
     def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
         """out ← Δ where the largest stood, and 0 elsewhere; where windows overlap, the sum."""
-        hit, found, share = scratch["hit"], scratch["found"], scratch["share"]
-        Delta, Z = Delta.reshape(hit.shape), scratch["Z"].reshape(hit.shape)
-        found[...] = False
+        Delta = Delta.reshape(scratch["hit"].shape)
         if not self._tiles:
             out[...] = 0
-        for part, error in zip(self._parts(scratch["A"]), self._parts(out), strict=True):
-            np.equal(part, Z, out=hit)
-            np.greater(hit, found, out=hit)  # the first of equals
-            found |= hit
+        for hit, error in zip(self.hits(scratch), self._parts(out), strict=True):
             if self._tiles:
                 np.multiply(Delta, hit, out=error)
             else:
-                error += np.multiply(Delta, hit, out=share)
+                error += np.multiply(Delta, hit, out=scratch["share"])
+
+    def hits(self, scratch: dict[str, Array]) -> Iterator[Array]:
+        """For each place within a window, in which windows the largest stood there, (rows, columns, maps, n), in one room."""
+        hit, found = scratch["hit"], scratch["found"]
+        Z = scratch["Z"].reshape(hit.shape)
+        found[...] = False
+        for part in self._parts(scratch["A"]):
+            np.equal(part, Z, out=hit)
+            np.greater(hit, found, out=hit)  # the first of equals
+            found |= hit
+            yield hit
+
+    def linearised(self) -> Layer:
+        return MaxPoolAlong(self)
 
     @property
     def _tiles(self) -> bool:
         """Whether the windows cover the image, each place once."""
         (rows, columns), (height, width, _) = self.windows.places, self.in_shape
         return self.stride == self.window and (rows * self.window[0], columns * self.window[1]) == (height, width)
+
+
+class MaxPoolAlong(Layer):
+    """`MaxPool` as it acts on changes (curvature.py): of each window, the change where the pass has found the largest."""
+
+    def __init__(self, of: MaxPool):
+        self.of = of
+
+    def forward(self, A: Array, out: Array, scratch: dict[str, Array]) -> None:
+        Z, share = out.reshape(scratch["hit"].shape), scratch["share"]
+        Z[...] = 0
+        for hit, part in zip(self.of.hits(scratch), self.of._parts(A), strict=True):
+            Z += np.multiply(part, hit, out=share)
+
+    def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
+        self.of.propagate(Delta, out, scratch)
 
 
 class MeanPool(Pool):
@@ -114,3 +139,7 @@ class MeanPool(Pool):
         out[...] = 0
         for error in self._parts(out):
             error += share
+
+    def linearised(self) -> Self:
+        """The layer itself: it is linear."""
+        return self

@@ -10,7 +10,7 @@ import numpy as np
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number
 from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Best, Callback, Diverged, Monitor, Stop, call_back, count
-from mlp.optimizers.problem import Problem
+from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
@@ -188,7 +188,7 @@ def lbfgs(
         evaluations, seconds.
     """
     problem, given = unwrap(lbfgs, objective, theta, scipy)
-    _refuse_steps_only(problem)
+    refuse_steps_only(problem)
     maxiter = check_integer("maxiter", maxiter, at_least=0)
     settings = {
         "memory": check_integer("memory", memory, at_least=1, at_most=10_000),
@@ -205,14 +205,3 @@ def lbfgs(
         given[...] = run.theta
     result.x = given
     return result
-
-
-def _refuse_steps_only(problem: Problem) -> None:
-    """Raise ValueError where the problem has what only steps of sgd and adam do justice to."""
-    if problem.noisy:
-        raise ValueError(
-            "objective: has distortions or dropout, which need fresh draws for every step: use sgd or adam, or hold the draws "
-            "with objective.with_noise(0)"
-        )
-    if problem.max_norm is not None:
-        raise ValueError("objective: has a max_norm, which is seen to after every step of sgd and adam only")

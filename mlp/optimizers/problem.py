@@ -115,3 +115,14 @@ def count_examples(problem: Problem, batch_size: int | None) -> int:
     if examples == 0:
         raise ValueError("objective: received no examples, len() = 0, but at least one is needed")
     return examples
+
+
+def refuse_steps_only(problem: Problem) -> None:
+    """Raise ValueError where the problem has what only steps of sgd and adam do justice to."""
+    if problem.noisy:
+        raise ValueError(
+            "objective: has distortions or dropout, which need fresh draws for every step: use sgd or adam, or hold the draws "
+            "with objective.with_noise(0)"
+        )
+    if problem.max_norm is not None:
+        raise ValueError("objective: has a max_norm, which is seen to after every step of sgd and adam only")

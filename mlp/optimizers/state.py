@@ -1,6 +1,6 @@
 """`State`, where a run stands, and the checks that another run can go on from it.
 
-What a state holds follows from dataclasses: `Position` (and lbfgs.py's own) are where a minimiser stands in its loop,
+What a state holds follows from dataclasses: `Position` (and lbfgs.py's and newton.py's own) are where a minimiser stands in its loop,
 `Monitored` is what the monitor knows, and `read_facts` checks and takes back whatever fields they have.
 """
 
@@ -22,12 +22,12 @@ Facts = TypeVar("Facts")
 class State:
     """Where a run stands: enough to go on from, with the same minimiser, settings and data (`mlp.save_state` keeps it).
 
-    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too. L-BFGS goes on from
-    its last iterate; its memory of past steps is SciPy's own and cannot be kept, so it builds a new one.
+    sgd and adam go on to the same bits as if nothing had happened, from the middle of an epoch too, and so does newton, from
+    an iteration's end. L-BFGS goes on from its last iterate; its memory of past steps is SciPy's own and cannot be kept, so it builds a new one.
 
     Attributes:
-        minimiser: "sgd", "adam" or "lbfgs".
-        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"), "safe", and "best" and "average" where patience
+        minimiser: "sgd", "adam", "lbfgs" or "newton".
+        arrays: "theta", the update rule's vectors ("velocity"; "m", "v"; newton's "direction"), "safe", and "best" and "average" where patience
             and average keep them.
         facts: everything else, as JSON can hold it: position, random state, history, settings, fingerprint of the data.
     """

@@ -10,11 +10,13 @@ weights, gradients; maps.py has activations that are maps) and curves.py (cost a
 and runs.py serve them. `python -m mlp.plots RUN` draws a saved run's figures.
 """
 
+from mlp.plots.answer import answer as answer
 from mlp.plots.answers import confusion as confusion
 from mlp.plots.answers import mistakes as mistakes
 from mlp.plots.curves import curves as curves
 from mlp.plots.features import features as features
 from mlp.plots.fields import receptive_field as receptive_field
+from mlp.plots.film import Film as Film
 from mlp.plots.layers import activations as activations
 from mlp.plots.layers import gradients as gradients
 from mlp.plots.layers import weights as weights

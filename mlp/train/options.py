@@ -38,7 +38,7 @@ examples:
   python -m mlp.train --hidden conv:20:5,pool:2,conv:50:5,pool:2,500 --learning-rate 0.05 --epochs 5    a LeNet
 """
 
-MINIMISERS: dict[str, Callable[..., Any]] = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs}
+MINIMISERS: dict[str, Callable[..., Any]] = {"sgd": mlp.sgd, "adam": mlp.adam, "lbfgs": mlp.lbfgs, "newton": mlp.newton}
 
 #: Those that take steps over mini-batches.
 DESCENT = ("sgd", "adam")
@@ -201,8 +201,8 @@ OPTIONS = (
            to=("network",), synonyms=("initializer", "initialiser", "initialization", "weights")),
     Option("dtype", one_of(DTYPES), "network", _names(DTYPES), "float32", "NAME", to=("network",),
            synonyms=("precision", "type")),
-    Option("seed", integer(0), "network", "of the weights, the order of examples, distortions and dropout", 0, "N",
-           to=("network", *DESCENT), synonyms=("random_state", "random_seed", "rng")),
+    Option("seed", integer(0), "network", "of the weights, the order of examples, subsets, distortions and dropout", 0, "N",
+           to=("network", *DESCENT, "newton"), synonyms=("random_state", "random_seed", "rng")),
     Option("cost", one_of(_COSTS), "cost", f"cross_entropy (of the output) or {_names(costs.COSTS)}", None, "NAME",
            absent="the output's natural one", to=("objective",), synonyms=("loss", "objective", "criterion", "error")),
     Option("weight_decay", number(at_least=0), "cost", "λ in the penalty (λ/2)·Σ‖W‖²", 5e-4, "LAMBDA", to=("objective",),
@@ -231,15 +231,25 @@ OPTIONS = (
            synonyms=("nag", "nesterov_momentum", "nesterovs_momentum")),
     Option("batch_size", kinds.BATCH_SIZE, "minimiser", "examples a step, or full", _descent(128), "N", to=DESCENT,
            synonyms=("batches", "minibatch", "mini_batch", "bs", "mini_batch_size")),
-    Option("epochs", integer(0), "minimiser", "passes over the training set, or iterations of lbfgs",
-           ByMinimiser(sgd=12, adam=10, lbfgs=200), "N", to=tuple(MINIMISERS), keywords={"lbfgs": "maxiter"},
-           kept=Kept.LONGER, synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
+    Option("epochs", integer(0), "minimiser", "passes over the training set, or iterations of lbfgs and newton",
+           ByMinimiser(sgd=12, adam=10, lbfgs=200, newton=100), "N", to=tuple(MINIMISERS),
+           keywords={"lbfgs": "maxiter", "newton": "maxiter"}, kept=Kept.LONGER,
+           synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
     Option("patience", integer(1), "minimiser",
            "stop after N epochs without a better validation accuracy, and keep the best parameters", None, "N",
            to=tuple(MINIMISERS), synonyms=("early_stopping", "n_iter_no_change")),
     Option("average", integer(0), "minimiser",
            "end with the mean of the parameters over the steps of the last N epochs; 0: with the last parameters", _descent(0),
            "N", to=DESCENT, synonyms=("swa", "averaging", "polyak")),
+    Option("cluster", text(), "minimiser",
+           "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
+           "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
+           synonyms=("dask", "distributed")),
+    Option("subset", integer(1), "minimiser",
+           "how many training examples, others in each iteration, curvature is measured on (gradients are always of all)",
+           ByMinimiser(newton=None), "N", to=("newton",), absent="all", synonyms=("curvature_examples", "subsample")),
+    Option("damping", number(above=0), "minimiser", "λ in G + λI to start from; it adapts", ByMinimiser(newton=1.0), "LAMBDA",
+           to=("newton",), synonyms=("levenberg", "marquardt")),
     Option("out", kinds.PATH, "files and output", "the run's directory, which must be new or empty", None, "DIR",
            absent="runs/DATE-TIME", kept=Kept.NOT, synonyms=("directory", "dir", "run", "save", "output_dir", "to")),
     Option("resume", kinds.PATH, "files and output",
@@ -252,6 +262,8 @@ OPTIONS = (
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
+    Option("film", kinds.FLAG, "files and output", "make a film of the first layer's features as they form, features.gif",
+           False, kept=Kept.NOT, synonyms=("movie", "video", "animation", "gif")),
     Option("per_class", kinds.FLAG, "files and output", "report each class", False, kept=Kept.NOT,
            synonyms=("classes", "report", "classification_report")),
     Option("quiet", kinds.FLAG, "files and output", "print the result only, and where the run is", False, kept=Kept.NOT,
@@ -295,6 +307,11 @@ def check_together(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"dropout: received {len(dropout)} rates, but the network has {layers} layers, and each one's input has a rate"
         )
+    if options["cluster"] is not None:
+        if options["optimizer"] in DESCENT and options["batch_size"] is not None:
+            raise ValueError("cluster: sums over all examples: it needs --optimizer lbfgs or --batch-size full")
+        if options["distort"] or options["dropout"]:
+            raise ValueError("cluster: received one, but --distort and --dropout draw noise, which isn't allowed on a cluster")
     if options["patience"] is not None and options["validation"] == 0:
         raise ValueError("patience: needs a validation set, but --validation is 0")
     if options["fold"] is not None and (options["folds"] is None or options["fold"] > options["folds"]):

@@ -9,13 +9,15 @@ import mlp
 from mlp import cli
 from mlp.checkpoint import Run
 from mlp.data import Preparation
+from mlp.export import page
 from mlp.optimizers import schedules
+from mlp.train.options import DESCENT
 from mlp.train.parts import Parts
 
 
 def unit_of(options: argparse.Namespace) -> str:
     """What the minimiser's records count."""
-    return "iteration" if options.optimizer == "lbfgs" else "epoch"
+    return "epoch" if options.optimizer in DESCENT else "iteration"
 
 
 def counted(number: int, unit: str) -> str:
@@ -49,8 +51,13 @@ def describe(options: argparse.Namespace, net: mlp.MLP, objective: mlp.Objective
 
 
 def _describe_minimiser(options: argparse.Namespace) -> str:
-    if options.optimizer == "lbfgs":
-        return f"at most {counted(options.epochs, 'iteration')} over all examples"
+    if options.optimizer not in DESCENT:
+        parts = [
+            f"at most {counted(options.epochs, 'iteration')} over all examples",
+            f"curvature of {options.subset:,} of them" if options.subset else "",
+            f"damping {options.damping:g}" if options.damping else "",
+        ]
+        return ", ".join(part for part in parts if part)
     kind = "Nesterov momentum" if options.nesterov else "momentum"
     parts = [
         f"learning rate {options.learning_rate:g} ({options.schedule})",
@@ -128,8 +135,13 @@ def describe_folds(values: Sequence[float], classifies: bool) -> str:
     return f"Cross-validation: error {mean:.4g} ± {deviation:.2g} (root mean square; mean ± deviation over {len(values)} folds)"
 
 
-def draw(run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
-    """Write the pictures of a run into its directory: those of features and mistakes only where examples are images."""
+def draw(options: argparse.Namespace, run: Run, net: mlp.MLP, test: mlp.Examples) -> None:
+    """Write the pictures of a run into its directory, those of features and mistakes only where examples are images; and the
+    page to try the network on, if it is one that a page can show."""
+    try:
+        page.write(run.directory / "network.html", net, test)
+    except page.NoPage as error:
+        say(options, f"Without network.html: {error}")
     shape = test.image_shape
     shape = shape[:2] if shape is not None and shape[2:] == (1,) else shape
     pictures = shape is not None and (len(shape) == 2 or shape[2] == 3)

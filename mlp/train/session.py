@@ -9,7 +9,8 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -71,7 +72,7 @@ def train(options: argparse.Namespace, given: Collection[str], started: float) -
             cli.say(line)
     report.say(options, f"Time: {time.perf_counter() - started:.1f} s")
     if not options.no_plots:
-        report.draw(run, net, test)
+        report.draw(options, run, net, test)
     if options.quiet:
         cli.say(f"Saved in {run.directory}")
     report.say(options, f"Saved in {run.directory}: {', '.join(sorted(path.name for path in run.directory.glob('[!.]*')))}")
@@ -125,13 +126,34 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
 def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
     parts = load_parts(options, given)
-    training, validation, test = parts.all
     net = _make_network(options, parts)
-    weights = parts.weights(options.class_weight)
-    objective = mlp.Objective(net, training.X, training.y, **weights, **arguments_for("objective", options))
+    with _objective_over(parts, net, options) as objective:
+        return _minimise(objective, net, parts, options)
+
+
+@contextmanager
+def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
+    """The objective over the training set, in this process or on the cluster that the options name."""
+    training = parts.training
+    settings, weights = arguments_for("objective", options), parts.weights(options.class_weight)
+    if options.cluster is None:
+        yield mlp.Objective(net, training.X, training.y, **weights, **settings)
+        return
+    try:
+        from mlp import cluster
+    except ImportError as error:
+        raise ValueError(f"cluster: {error}") from error
+    with cluster.connect(options.cluster) as client:
+        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y, **weights), **settings)
+
+
+def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Namespace) -> _Ended:
+    """Minimise it, as a run that can be stopped and resumed."""
+    training, validation, test = parts.all
     validated = mlp.Objective(net, validation.X, validation.y, cost=options.cost) if len(validation) else None
     if options.patience is not None and validated is None:
         raise ValueError("patience: needs a validation set, but there are too few examples for one: give --validation")
+    film = mlp.plots.Film(net, validation=validated) if options.film else None
     run, state, fingerprint = _open_run(options, parts)
     for line in report.describe(options, net, objective, parts):
         report.say(options, line)
@@ -142,7 +164,7 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
         before = lengthen(run.directory, options.epochs)
         for line in report.describe_lengthening(options, before, done):
             report.say(options, line)
-    with Session(run, net, options, fingerprint) as session:
+    with Session(run, net, options, fingerprint, film) as session:
         result = MINIMISERS[options.optimizer](
             objective,
             net.theta,
@@ -152,6 +174,8 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
             each_step=session.step_done,
             state=state,
         )
+    if film is not None:
+        film.save(run.directory / "features.gif")
     plain = plain_answer(training)
     if session.received is not None and result.status == CALLBACK:
         message = f"interrupted by {session.received.name} in {unit} {len(result.history) + 1}"
@@ -184,10 +208,14 @@ class Session:
         net: the network that is trained.
         options: the command's.
         fingerprint: the run's, for each of its states.
+        film: of the features, or None.
     """
 
-    def __init__(self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str):
+    def __init__(
+        self, run: Run, net: mlp.MLP, options: argparse.Namespace, fingerprint: str, film: mlp.plots.Film | None = None
+    ):
         self.run = run
+        self.film = film
         self.best = net.astype(net.dtype)
         self.options = options
         self.fingerprint = fingerprint
@@ -219,6 +247,8 @@ class Session:
         history = intermediate_result.history
         record, done = history[-1], len(history)
         self.run.append(record)
+        if self.film is not None:
+            self.film(intermediate_result)
         if intermediate_result.improved:
             self.best.theta = intermediate_result.x
             self.run.save_model(self.best, {"epoch": done, **record}, "best.npz")
@@ -229,6 +259,8 @@ class Session:
 
     def step_done(self, snapshot: Callable[[], mlp.State]) -> None:
         """After a step: stop if that was asked for, with the state saved; save it if --save-minutes are over."""
+        if self.film is not None:
+            self.film.each_step(snapshot)
         minutes = self.options.save_minutes
         if self.received is not None:
             self._save_state(snapshot())

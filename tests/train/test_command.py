@@ -119,6 +119,7 @@ def test_the_configuration_repeats_the_run_to_the_bit(command):
     "text",
     [
         "--hidden none --optimizer lbfgs --epochs 5",
+        "--hidden 8 --optimizer newton --epochs 3 --subset 50 --damping 10",
         "--hidden 8 --output logistic",
         "--hidden 8 --output logistic --cost quadratic --activation logistic --momentum 0 --learning-rate 3",
         "--hidden 8 --output identity --cost quadratic --learning-rate 0.01",
@@ -148,6 +149,8 @@ def test_every_option_runs(command, text, capsys):
         ("--schedule cosin", "argument --schedule: received 'cosin' (str), but it must be one of constant, step, "),
         ("--weight-decay nan", "argument --weight-decay: received nan (float)"),
         ("--optimizer adam --momentum 0.9", "argument --momentum: --optimizer adam has no use for it"),
+        ("--optimizer sgd --subset 10", "argument --subset: --optimizer sgd has no use for it"),
+        ("--optimizer newton --damping 0", "argument --damping: received 0.0 (float), but it must be a finite number above 0"),
         ("--optimizer lbfgs --batch-size 10", "argument --batch-size: --optimizer lbfgs has no use for it"),
         ("--patience 3 --validation 0", "argument --patience: needs a validation set, but --validation is 0"),
         ("--distort bent", "argument --distort: received 'bent' (str), but it must be one of elastic, affine"),
@@ -246,8 +249,27 @@ def test_the_module_runs_as_a_command_without_warnings(small, tmp_path):
         "metrics.csv",
         "mistakes.png",
         "model.npz",
+        "network.html",
         "state.npz",
     ]
+
+
+def test_film_of_a_run(command, tmp_path, capsys):
+    _, out = command("--hidden 8 --epochs 1 --film --quiet")
+    assert (out / "features.gif").read_bytes().startswith(b"GIF89a")
+    (tmp_path / "table.csv").write_text("a,b,kind\n" + "1,2,x\n2,1,y\n" * 20)
+    status = train.main(["--data", str(tmp_path / "table.csv"), "--film", "--out", str(tmp_path / "table")])
+    assert status == 2
+    assert "which make no square" in capsys.readouterr().err
+    assert not (tmp_path / "table").exists()
+
+
+def test_network_too_large_for_a_page_is_saved_without_one(small, tmp_path, capsys):
+    words = f"--data {small} --validation 200 --hidden 5100 --epochs 0 --out {tmp_path / 'run'}"
+    assert train.main(words.split()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Without network.html: net: received a network of 4,054,510 parameters" in said
+    assert (tmp_path / "run" / "model.npz").exists()
 
 
 @pytest.mark.slow

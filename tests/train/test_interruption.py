@@ -24,6 +24,7 @@ RULES = {
     "patience": f"{OPTIONS} --patience 1 --epochs 40 --learning-rate 0.5 --schedule constant",
 }
 LBFGS = "--hidden 8 --optimizer lbfgs --epochs 12"
+NEWTON = "--hidden 8 --optimizer newton --epochs 6 --subset 40 --activation tanh"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and limits are POSIX's"),
@@ -101,6 +102,18 @@ def test_lbfgs_interrupted_in_its_first_evaluation_keeps_where_it_got(start, run
     assert status == 130
     assert len(runs.metrics(out)) == 1
     assert runs.resume(out) == 0
+
+
+def test_newton_interrupted_and_resumed_equals_uninterrupted(start, runs, capsys):
+    with runs.killed_at(3, signal.SIGINT):
+        status, out = start(NEWTON)
+    assert status == 130
+    printed = capsys.readouterr().out
+    assert "Minimiser: newton, at most 6 iterations over all examples, curvature of 40 of them, damping 1\n" in printed
+    assert "Stopped: interrupted by SIGINT in iteration" in printed
+    assert 0 < len(runs.metrics(out)) < 6
+    assert runs.resume(out) == 0
+    runs.assert_same(out, NEWTON)
 
 
 def test_a_second_ctrl_c_leaves_at_once_with_the_last_state_whole(start, runs, tmp_path, capsys):

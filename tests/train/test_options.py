@@ -63,7 +63,7 @@ def test_the_table_itself():
     assert len(set(synonyms)) == len(synonyms)
 
 
-@pytest.mark.parametrize("minimiser", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("minimiser", ["sgd", "adam", "lbfgs", "newton"])
 def test_every_default_is_allowed_and_read_again_from_its_own_words(minimiser):
     values = vars(complete({"optimizer": minimiser}))
     kept = [option for option in OPTIONS if option.kept is not Kept.NOT]

@@ -103,7 +103,7 @@ def test_a_damaged_configuration(content, interrupted, refused):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("optimizer", "newton", "optimizer: received 'newton' (str), but it must be one of sgd, adam, lbfgs"),
+        ("optimizer", "rprop", "optimizer: received 'rprop' (str), but it must be one of sgd, adam, lbfgs, newton"),
         ("optimizer", ["sgd"], "optimizer: received ['sgd'] (list)"),
         ("hidden", 3, "hidden: received 3 (int), but it must be a list of units"),
         ("hidden", [0], "hidden: received 0 (int)"),

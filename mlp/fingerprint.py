@@ -1,0 +1,20 @@
+"""`digest`: what tells an objective from another, so that a run goes on only with the one that it was stopped with."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mlp.blas import Array
+
+
+def digest(settings: Any, arrays: Iterable[Array | None]) -> str:
+    """A digest of settings, by what they print, and of a thousand of the examples that the arrays hold."""
+    said = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))  # a function's address is another in each process
+    found = hashlib.sha256(said.encode())
+    for array in arrays:
+        if array is not None:
+            found.update(np.ascontiguousarray(array[:: max(1, len(array) // 1000)]).tobytes())
+    return found.hexdigest()
