@@ -194,17 +194,17 @@ class MLP:
         table's columns, unscaled (`Preparation.inputs` has the details). It answers with the classes' names (integers, where
         the names are such), or with numbers in the target's own units. `forward` takes prepared numbers always.
         """
-        if self.preparation is None:
-            if self.output.name == "softmax" and (row := self._pass_row(X)) is not None:
-                labels: Array = row.Z[-1].argmax(axis=0)  # the largest z has the largest probability
-                known = math.isfinite(row.Z[-1].item(labels.item()))
-                self._spare.append(row)
-                if known:
-                    return labels
-            return answers(self.forward(X), self.output, self.dtype)
-        outputs = self.forward(self.preparation.inputs(X, self.dtype))
-        answers(outputs, self.output, self.dtype)  # which refuses NaN
-        return self.preparation.answers(outputs)
+        known = self.preparation
+        inputs = X if known is None else known.inputs(X, self.dtype)
+        if self.output.name == "softmax" and (row := self._pass_row(inputs)) is not None:
+            labels: Array = row.Z[-1].argmax(axis=0)  # the largest z has the largest probability
+            finite = math.isfinite(row.Z[-1].item(labels.item()))
+            self._spare.append(row)
+            if finite:
+                return labels if known is None or known.classes is None else known.labels[labels]
+        outputs = self.forward(inputs)
+        found = answers(outputs, self.output, self.dtype)
+        return found if known is None else known.answers(outputs)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiply-adds for an example, and the receptive field, which is

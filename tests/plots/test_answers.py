@@ -95,3 +95,11 @@ def test_classifiers_and_labels_refused(classifier):
         plots.confusion(y=[0, 1], predicted=[0])
     with pytest.raises(ValueError, match=r"count: received 0 .int., but it must be an integer of at least 1"):
         plots.mistakes(classifier, X, [0, 1, 2, 3], count=0)
+
+
+def test_confusion_has_the_classes_names():
+    panel = plots.confusion(y=[0, 1, 1], predicted=[0, 1, 0], classes=("healthy", "ill")).axes[0]
+    for axis in (panel.xaxis, panel.yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["healthy", "ill"]
+    with pytest.raises(ValueError, match=r"classes: received 1 names, but there are 2 classes"):
+        plots.confusion(y=[0, 1], predicted=[0, 1], classes=["healthy"])

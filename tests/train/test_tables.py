@@ -13,6 +13,7 @@ import mlp
 from mlp import train
 from mlp.checkpoint import load_notes
 from mlp.data import prepare
+from mlp.plots.__main__ import main as plots_command
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +262,12 @@ def test_the_command_as_it_is_typed_draws_what_there_is_to_draw(files, tmp_path)
     assert {path.name for path in (tmp_path / "digits").glob("*.png")} == {
         "confusion.png", "curves.png", "features.png", "mistakes.png",
     }  # fmt: skip
+
+
+def test_the_figures_of_a_run_on_a_table_are_those_that_need_no_images(command, capsys):
+    _, out = command("iris.csv --epochs 2 --quiet")
+    capsys.readouterr()
+    assert plots_command([str(out)]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["curves", "weights"]
+    assert plots_command([str(out), "--what", "confusion"]) == 2
+    assert "is a run on iris.csv, but only figures of directories of images are drawn" in capsys.readouterr().err
