@@ -25,6 +25,7 @@ from mlp.data.examples import Examples
 from mlp.export.agreement import Answers
 from mlp.export.page_data import NoPage as NoPage
 from mlp.export.page_data import answer_of, encoded, examples_of, input_of
+from mlp.export.parts import look_up
 from mlp.export.samples import Samples
 from mlp.layers import KINDS, Layer
 from mlp.network import MLP, check_network
@@ -123,17 +124,12 @@ def describe(net: MLP, test: Examples | None = None) -> dict[str, Any]:
 def _check(net: Any, test: Any) -> None:
     """Refuse what the page can't show."""
     check_network("net", net)
-    for number, layer in enumerate(net.layers):
-        if KINDS.get(layer.kind) is not type(layer):
-            raise NoPage(
-                f"net: layers[{number}] is a layer of your own, {type(layer).__name__}, but the page knows only "
-                f"{', '.join(KINDS)}"
-            )
-        if type(layer.activation) is not type(ACTIVATIONS.get(layer.activation.name)):
-            raise NoPage(
-                f"net: layers[{number}] has an activation of your own, {layer.activation.name!r}, but the page knows only "
-                f"{', '.join(ACTIVATIONS)}"
-            )
+    known = {type(activation): activation for activation in ACTIVATIONS.values()}
+    for number in range(len(net.layers)):
+        try:
+            look_up(net, number, KINDS, known, "a page")
+        except ValueError as error:
+            raise NoPage(str(error)) from None
     products = sum(layer.multiply_adds for layer in net.layers)
     for what, count, most in (("parameters", net.theta.size, MOST_PARAMETERS), ("products", products, MOST_PRODUCTS)):
         if count > most:
