@@ -67,7 +67,8 @@ def _warn_of_scale(X: Array) -> None:
             "scaled to 0 … 1, or X / 255",
         )
         return
-    mean = float(np.abs(sample, dtype=np.float64).mean())
+    with np.errstate(over="ignore"):
+        mean = float(np.abs(sample, dtype=np.float64).mean())
     if mean > _LARGE:
         warn_once(
             "large",
@@ -147,7 +148,7 @@ def check_rows(chosen: Any, n: int) -> Array | None:
     low, high = int(rows.min()), int(rows.max())
     if low < 0 or high >= n:
         raise ValueError(f"rows: received {low if low < 0 else high}, but it must be from 0 to {n - 1:,}")
-    return rows
+    return rows.astype(np.intp, copy=False)
 
 
 def copy_input(rows: Array, out: Array) -> None:

@@ -450,7 +450,7 @@ def test_the_command_on_one_image(command, optimizer):
     status, printed, rows, _ = command(some_images(1), [7], f"--validation 0 --hidden 8 --epochs 9 --optimizer {optimizer}")
     assert status == 0, printed.err
     assert float(rows[-1]["cost"]) < float(rows[0]["cost"])
-    assert "Test accuracy: 100.00 % (0 of 1 wrong)" in printed.out
+    assert "Test accuracy: 100.00 % (0 of 1 wrong" in printed.out
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -459,7 +459,7 @@ def test_the_command_on_one_class_of_images_that_are_all_the_same(command, optim
     images = np.full((9, 28, 28), pixel)
     status, printed, _, _ = command(images, np.full(9, 3), f"--validation 2 --hidden 8 --epochs 9 --optimizer {optimizer}")
     assert status == 0, printed.err
-    assert "Test accuracy: 100.00 % (0 of 9 wrong)" in printed.out
+    assert "Test accuracy: 100.00 % (0 of 9 wrong" in printed.out
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])

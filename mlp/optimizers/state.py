@@ -6,6 +6,7 @@ its loop, `Monitored` is what the monitor knows, and `read_facts` checks and tak
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -193,10 +194,12 @@ def restore_generator(rng: np.random.Generator, rng_state: dict[str, Any]) -> No
         )
         if not all(0 <= place <= end for place, end in places):
             raise ValueError("a place is beyond its buffer")
-        rng.bit_generator.state = rng_state
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # early versions of numpy only warn of −1
+            rng.bit_generator.state = rng_state
         if plain_state(rng) != rng_state:
             raise ValueError("it has more or less than a state")
-    except (AttributeError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+    except (AttributeError, ValueError, TypeError, KeyError, IndexError, OverflowError, Warning) as error:
         rng.bit_generator.state = before
         kind = type(rng.bit_generator).__name__
         raise ValueError(f"state: received {shown(rng_state)} as rng_state, but it must be of this {kind}") from error
