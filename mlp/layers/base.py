@@ -11,6 +11,7 @@ dense.py as the example. Its class is handed to `mlp.load(path, layers={"Name": 
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -84,9 +85,9 @@ class Layer:
         """The parameters' shapes by name, in the order in which they lie in θ; none unless the layer says otherwise."""
         return {}
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """How many parameters the layer has."""
+        """How many parameters the layer has; asked for in every step, and computed once."""
         return sum(math.prod(shape) for shape in self.shapes().values())
 
     def __getattr__(self, name: str) -> Any:
