@@ -5,10 +5,13 @@ than a microsecond a call through ctypes, and lets other threads run meanwhile. 
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from mlp.blas import Array
 
@@ -38,6 +41,41 @@ _SMALL = 1 << 17
 GEMM = {dtype: function for dtype, name in zip(_REAL, ("sgemm", "dgemm"), strict=True) if (function := _find_gemm(name))}
 
 
+def _find_thread_counts() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """What tells and sets how many threads each BLAS at work here uses, numpy's and scipy's; none where they don't say."""
+    found = []
+    for package in (np, scipy):
+        folder = Path(str(package.__file__)).resolve().parent
+        for path in sorted(folder.parent.glob(f"{folder.name}.libs/*openblas*")):
+            for ending in ("64_", ""):
+                try:
+                    library = ctypes.CDLL(str(path))
+                    tell = getattr(library, f"scipy_openblas_get_num_threads{ending}")
+                    set_to = getattr(library, f"scipy_openblas_set_num_threads{ending}")
+                except (OSError, AttributeError):
+                    continue
+                found.append((tell, set_to))
+    return found
+
+
+_THREAD_COUNTS = _find_thread_counts()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS without threads of its own, for a while: on many small products they would wait for each other most of the time."""
+    counts = [(set_to, tell()) for tell, set_to in _THREAD_COUNTS]
+    for set_to, count in counts:
+        if count > 1:
+            set_to(1)
+    try:
+        yield
+    finally:
+        for set_to, count in counts:
+            if count > 1:
+                set_to(count)
+
+
 def gemms(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     """C ← αAB + βC for stacks of matrices, one after the other: A (…, m, k), B (…, k, n), C (…, m, n).
 
@@ -45,15 +83,16 @@ def gemms(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     a single one, which then adds up all products (β is 1). Each has neighbouring numbers along one of its axes (of C, the
     last), and no matrix is copied.
     """
-    if alpha == 1 and beta == 0:
-        np.matmul(A, B, out=C)  # loops in C, which many small products want
-    elif C.ndim == 2 and A[0, 0].size * B.shape[-1] < _SMALL:
-        for a, b in zip(A, B, strict=True):
-            C += alpha * np.matmul(a, b).sum(axis=0)
-    elif C.dtype in GEMM:
-        _gemms_of_blas(alpha, A, B, beta, C)
-    else:
-        _gemms_of_numpy(alpha, A, B, beta, C)
+    with one_thread():
+        if alpha == 1 and beta == 0:
+            np.matmul(A, B, out=C)  # loops in C, which many small products want
+        elif C.ndim == 2 and A[0, 0].size * B.shape[-1] < _SMALL:
+            for a, b in zip(A, B, strict=True):
+                C += alpha * np.matmul(a, b).sum(axis=0)
+        elif C.dtype in GEMM:
+            _gemms_of_blas(alpha, A, B, beta, C)
+        else:
+            _gemms_of_numpy(alpha, A, B, beta, C)
 
 
 def _gemms_of_blas(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:

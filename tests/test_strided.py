@@ -92,3 +92,21 @@ def test_beta_0_overwrites_what_is_not_finite(alpha, dtype):
 def test_a_matrix_without_neighbouring_numbers_is_refused():
     with pytest.raises(ValueError, match=r"^received a matrix of strides \(16, 128\), but one of them must be 8$"):
         gemms(1.0, np.ones((8, 8))[::2, ::2].T, np.ones((1, 1, 4, 4)), 1.0, np.ones((1, 1, 4, 4)))
+
+
+def test_blas_has_one_thread_during_products_and_its_own_number_again_afterwards(monkeypatch):
+    counts = {"mine": 4}
+    seen = []
+
+    def set_to(count):
+        counts["mine"] = count
+        seen.append(count)
+
+    monkeypatch.setattr(strided, "_THREAD_COUNTS", [(lambda: counts["mine"], set_to)])
+    A = np.ones((2, 3, 4, 5))
+    strided.gemms(1.0, A, np.ones((2, 3, 5, 6)), 0.0, np.empty((2, 3, 4, 6)))
+    assert seen == [1, 4]
+    with pytest.raises(ZeroDivisionError), strided.one_thread():
+        assert counts["mine"] == 1
+        raise ZeroDivisionError
+    assert counts["mine"] == 4
