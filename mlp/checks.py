@@ -29,6 +29,11 @@ def is_sequence(value: Any) -> bool:
     return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
 
 
+def counted(number: int, unit: str) -> str:
+    """A number with its unit: "1 epoch", "1,024 epochs"."""
+    return f"{number:,} {unit}" + ("s" if number != 1 else "")
+
+
 def check_number(
     name: str,
     value: Any,

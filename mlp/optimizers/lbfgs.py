@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array, dot
-from mlp.checks import check_callable, check_integer, check_number
-from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Best, Callback, Diverged, Monitor, Stop, call_back, count
+from mlp.checks import check_callable, check_integer, check_number, counted
+from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Best, Callback, Diverged, Monitor, Stop, call_back
 from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
@@ -105,7 +105,7 @@ class Run:
             if not monitor.restores_best or monitor.best.number == len(monitor.history):  # x will be where SciPy ended
                 ended = {name: found[name] for name in ("jac", "hess_inv")}
             if status == LIMIT:
-                message = f"not converged in {count(len(monitor.history), 'iteration')}; a larger maxiter goes on"
+                message = f"not converged in {counted(len(monitor.history), 'iteration')}; a larger maxiter goes on"
         except Diverged as reason:
             message, status = self._recover(reason), DIVERGED
         except Stop as reason:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from mlp.blas import Array
-from mlp.checks import check_callable, check_flag, check_integer, check_number, shown
+from mlp.checks import check_callable, check_flag, check_integer, check_number, counted, shown
 from mlp.optimizers.state import Monitored, State, read_facts
 from mlp.progress import Progress
 
@@ -124,7 +124,7 @@ class Monitor:
             raise ValueError("state: received the best parameters without their score, or the reverse")
         if monitored.best and not 1 <= monitored.best[1] <= len(monitored.history):
             raise ValueError(
-                f"state: received {monitored.best} as best, but its history has {count(len(monitored.history), 'record')}"
+                f"state: received {monitored.best} as best, but its history has {counted(len(monitored.history), 'record')}"
             )
         self.history = History(map(dict, monitored.history))
         self.n_no_change = monitored.n_no_change
@@ -174,12 +174,12 @@ class Monitor:
         """Raise `Stop` if the cost has settled or patience has run out: after a record, and where a run goes on."""
         if self.tol is not None and self.n_no_change >= self.tol_epochs:
             raise Stop(
-                f"converged: the cost changed by less than {self.tol:g} in {count(self.tol_epochs, self.unit)} running",
+                f"converged: the cost changed by less than {self.tol:g} in {counted(self.tol_epochs, self.unit)} running",
                 CONVERGED,
             )
         if self.patience is not None and self.best.number and len(self.history) - self.best.number >= self.patience:
             raise Stop(
-                f"stopped early: no better validation {_measure(self.history[-1])} in {count(self.patience, self.unit)}",
+                f"stopped early: no better validation {_measure(self.history[-1])} in {counted(self.patience, self.unit)}",
                 CONVERGED,
             )
 
@@ -230,11 +230,6 @@ def _measure(record: dict[str, Any]) -> str:
 def _score(record: dict[str, Any]) -> float:
     score = -record["validation_cost"] if _measure(record) == "cost" else record["validation_accuracy"]
     return float(score)
-
-
-def count(number: int, unit: str) -> str:
-    """A number with its unit: "1 epoch", "1,024 epochs"."""
-    return f"{number:,} {unit}" + ("s" if number != 1 else "")
 
 
 def call_back(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array, dot
-from mlp.checks import check_callable, check_integer, check_number
+from mlp.checks import check_callable, check_integer, check_number, counted
 from mlp.optimizers.conjugate import Solution, conjugate_gradients
-from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Callback, Diverged, Monitor, Stop, call_back, count
+from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Callback, Diverged, Monitor, Stop, call_back
 from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
@@ -138,7 +138,7 @@ class Run:
             if largest <= self.gtol:
                 return f"converged: no component of the gradient is above {self.gtol:g}", CONVERGED
             if len(history) >= self.maxiter:
-                return f"not converged in {count(len(history), 'iteration')}; a larger maxiter goes on", LIMIT
+                return f"not converged in {counted(len(history), 'iteration')}; a larger maxiter goes on", LIMIT
             facts = self.step(len(history))
             cost = self.evaluate()[0]
             self.monitor.record(self.theta, cost, self.snapshot, **facts, evaluations=self.position.evaluations)

@@ -15,9 +15,9 @@ import numpy as np
 
 from mlp.batches import draw_batches
 from mlp.blas import Array, axpy, scale
-from mlp.checks import check_callable, check_integer, check_number
+from mlp.checks import check_callable, check_integer, check_number, counted
 from mlp.optimizers import schedules
-from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Diverged, Monitor, Stop, call_back, count
+from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Diverged, Monitor, Stop, call_back
 from mlp.optimizers.problem import Problem, count_examples
 from mlp.optimizers.rules import Descent
 from mlp.optimizers.state import Position, State, check_position, check_state, plain_state, read_facts, restore_generator
@@ -188,13 +188,13 @@ class Run:
         at = self.position
         if self.mean is not None and at.averaged:
             self.theta[...] = self.mean
-            message += f"; averaged the parameters over the last {count(at.averaged, 'step')}"
+            message += f"; averaged the parameters over the last {counted(at.averaged, 'step')}"
         chosen = at.proven if status == DIVERGED else len(self.monitor.history)
         return self.monitor.finish(self.theta, message, status, status == CONVERGED, chosen, nfev=at.steps)
 
     def _end(self) -> tuple[str, int]:
         """How a run reports that took all its steps: message and status."""
-        message = f"ran all {count(self.position.epoch, 'epoch')}"
+        message = f"ran all {counted(self.position.epoch, 'epoch')}"
         if self.monitor.tol is None:
             return message, CONVERGED
         return f"not converged: {message} without the cost settling to within tol={self.monitor.tol:g}", LIMIT

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import is_sequence, shown
-from mlp.plots.canvas import BLUE, VERMILLION, counted, drawing
+from mlp.checks import counted, is_sequence, shown
+from mlp.plots.canvas import BLUE, VERMILLION, drawing
 from mlp.plots.inputs import check_network, network_inputs
 from mlp.plots.mosaic import check_shape, columns_for, images, tiled
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer
-from mlp.plots.canvas import counted, drawing, exact_room, show_image
+from mlp.checks import check_integer, counted
+from mlp.plots.canvas import drawing, exact_room, show_image
 from mlp.plots.inputs import check_labels, check_network, labels_and_confidence, network_inputs
 from mlp.plots.mosaic import check_shape, columns_for, enlargement, images, tiled
 

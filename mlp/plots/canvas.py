@@ -173,11 +173,6 @@ def colours(count: int) -> Sequence[Any]:
     return [colormaps["viridis"](0.92 * number / (count - 1)) for number in range(count)]
 
 
-def counted(number: int, unit: str) -> str:
-    """A number with its unit: "1 unit", "1,024 units"."""
-    return f"{number:,} {unit}" + ("s" if number != 1 else "")
-
-
 def signed(number: float) -> str:
     """A number in three digits with a real minus sign: "−0.21", "+0.21", "0"."""
     return f"{number:+.2g}".replace("-", "−") if number else "0"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer, check_name, check_number, shown
-from mlp.plots.canvas import DPI, counted, drawing, exact_room, show_image, signed, whole_scale
+from mlp.checks import check_integer, check_name, check_number, counted, shown
+from mlp.plots.canvas import DPI, drawing, exact_room, show_image, signed, whole_scale
 from mlp.plots.inputs import check_array, check_network
 from mlp.plots.mosaic import channels_beside, check_shape, images, tiled
 

@@ -7,9 +7,9 @@ import numpy as np
 from mlp.backprop import Buffers, backward_pass, chunk_size, forward_pass
 from mlp.batches import copy_input
 from mlp.blas import Array
-from mlp.checks import check_integer, shown
+from mlp.checks import check_integer, counted, shown
 from mlp.layers.windows import window_on_image
-from mlp.plots.canvas import VERMILLION, counted, drawing
+from mlp.plots.canvas import VERMILLION, drawing
 from mlp.plots.inputs import check_network, network_inputs
 from mlp.plots.mosaic import check_shape
 

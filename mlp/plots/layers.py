@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_integer, check_name, shown
-from mlp.plots.canvas import COLOURS, add_legend, colours, counted, drawing, number_axis, tidy
+from mlp.checks import check_integer, check_name, counted, shown
+from mlp.plots.canvas import COLOURS, add_legend, colours, drawing, number_axis, tidy
 from mlp.plots.inputs import check_array, check_labels, check_network, network_inputs
 from mlp.plots.maps import draw_maps
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from mlp.batches import copy_input
 from mlp.blas import Array
-from mlp.plots.canvas import counted, drawing
+from mlp.checks import counted
+from mlp.plots.canvas import drawing
 from mlp.plots.mosaic import check_shape, tiled
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import numpy as np
 import mlp
 from mlp import cli
 from mlp.checkpoint import Run
+from mlp.checks import counted
 from mlp.data import Preparation
 from mlp.export import page
 from mlp.optimizers import schedules
@@ -18,10 +19,6 @@ from mlp.train.parts import Parts
 def unit_of(options: argparse.Namespace) -> str:
     """What the minimiser's records count."""
     return "epoch" if options.optimizer in DESCENT else "iteration"
-
-
-def counted(number: int, unit: str) -> str:
-    return f"{number:,} {unit}" + ("s" if number != 1 else "")
 
 
 def say(options: argparse.Namespace, line: str) -> None:

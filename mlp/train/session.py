@@ -19,6 +19,7 @@ import mlp
 from mlp import cli, layers
 from mlp.checkpoint import Run, atomic_write
 from mlp.checkpoint.runs import new_dated_directory, new_directory
+from mlp.checks import counted
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import kinds, report
@@ -160,7 +161,7 @@ def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Name
     unit = report.unit_of(options)
     if options.resume:
         done = len(state.facts["history"]) if state is not None else 0
-        report.say(options, f"Going on with {run.directory} after {report.counted(done, unit)}")
+        report.say(options, f"Going on with {run.directory} after {counted(done, unit)}")
         before = lengthen(run.directory, options.epochs)
         for line in report.describe_lengthening(options, before, done):
             report.say(options, line)
