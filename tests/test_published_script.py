@@ -33,7 +33,7 @@ def published():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A directory with the first 600 training images of MNIST to learn from and the next 200 to be tested on."""
-    directory = tmp_path_factory.mktemp("small-mnist")
+    directory = tmp_path_factory.mktemp("published-mnist")
     whole = mlp.load_mnist(validation=0)[0]
     for name, part in (("train", whole[:600]), ("t10k", whole[600:800])):
         for kind, array in (("images-idx3", part.X.reshape(-1, 28, 28)), ("labels-idx1", part.y.astype(np.uint8))):

@@ -13,10 +13,9 @@ are used; Martens and Sutskever, "Training deep and recurrent networks with Hess
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from mlp.blas import Array, dot
 from mlp.checks import check_callable, check_integer, check_number, counted
@@ -26,6 +25,9 @@ from mlp.optimizers.problem import Problem, refuse_steps_only
 from mlp.optimizers.run import EachStep
 from mlp.optimizers.scipy import unwrap
 from mlp.optimizers.state import State, check_state, read_facts
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 LINE_SEARCH_FAILED = 2
 
@@ -113,7 +115,7 @@ class Run:
         for name, vector in self.vectors.items():
             vector[...] = state.arrays[name]
 
-    def minimise(self) -> OptimizeResult:
+    def minimise(self) -> "OptimizeResult":
         """Iterate, and say how that ended."""
         monitor = self.monitor
         try:
@@ -262,7 +264,7 @@ def newton(
     state: State | None = None,
     each_step: EachStep | None = None,
     **scipy: Any,
-) -> OptimizeResult:
+) -> "OptimizeResult":
     """Truncated Newton with Gauss–Newton products (Martens 2010, "Hessian-free"); the result is written into θ.
 
     One iteration: p ≈ −(G + λI)⁻¹ g by preconditioned conjugate gradients, θ ← θ + εp. The minimiser's arithmetic is float64,
