@@ -1,7 +1,5 @@
 """Checks of arguments, in one voice: every message names the argument, what was received and what is allowed."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import os
@@ -10,12 +8,11 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mlp.blas import Array
+from mlp.blas import Array
 
 
 def shown(value: Any) -> str:

@@ -1,154 +1,151 @@
-"""`run`: parts of a computation, shared out among a few threads; `one_thread`: BLAS without threads of its own meanwhile.
+"""How many of BLAS's threads work on a product: `one_thread` for all that is small, `share` for what is large.
 
-BLAS's own threads stay awake between two products, waiting: fast on an idle machine, and two to twenty times slower than a
-single thread where another program wants the same cores. The threads here sleep, and what a sleeping one hasn't begun
-when it is wanted is done by the caller. How a computation is cut into parts must depend on its size alone: the numbers
-are then the same, to the bit, whatever the number of threads and whoever did which part.
+BLAS's threads stay awake, waiting, between two products. On an idle machine that is fast; where another program wants the
+same processors, it is two to twenty times slower than one thread. So which is better is found out as the work goes on, by
+trying both now and then (`Pace`). Results don't depend on it: blas.py cuts a large product into parts by its size alone, and
+each part is one thread's work, whichever does it.
 """
 
 import ctypes
-import os
+import statistics
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
+from typing import Any
 
-from mlp.checks import check_integer
+import numpy as np
+import scipy
 
-Task = Callable[[], object]
-
-
-class _Job:
-    """Tasks that several threads take from, one at a time, each from the first on that nobody has taken."""
-
-    def __init__(self, tasks: Sequence[Task]):
-        self.left = iter(tasks)
-        #: For each task that has ended, its error or None.
-        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def work(self) -> None:
-        for task in self.left:
-            try:
-                task()
-            except BaseException as error:  # which the caller raises
-                self.ended.put(error)
-            else:
-                self.ended.put(None)
-
-
-class _Helper(threading.Thread):
-    """Sleeps until there is a job to help with."""
-
-    def __init__(self) -> None:
-        super().__init__(name="mlp", daemon=True)
-        self.jobs: SimpleQueue[_Job] = SimpleQueue()
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            self.jobs.get().work()
-
-
-_helpers: list[_Helper] = []
-_limit: int | None = None
+#: After how many seconds what was slower is tried again, and how many times in a row a trial is, at most.
+_EVERY, _TRIES = 2.0, 3
 
 
 @cache
-def _libraries() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
-    """What tells and sets the number of threads of each BLAS at work here, numpy's and scipy's; none where they don't say."""
-    import numpy as np
-    import scipy
-
+def blas_libraries() -> list[Any]:
+    """The BLAS libraries at work here that came with scipy and numpy, in this order; none where they are other people's."""
     found = []
-    for package in (np, scipy):
+    for package in (scipy, np):
         folder = Path(str(package.__file__)).resolve().parent
         for path in sorted([*folder.parent.glob(f"{folder.name}.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
-            for ending in ("64_", ""):
-                try:
-                    library = ctypes.CDLL(str(path))
-                    tell = getattr(library, f"scipy_openblas_get_num_threads{ending}")
-                    set_to = getattr(library, f"scipy_openblas_set_num_threads{ending}")
-                except (OSError, AttributeError):
-                    continue
-                found.append((tell, set_to))
+            try:
+                found.append(ctypes.CDLL(str(path)))
+            except OSError:
+                continue
     return found
 
 
-def get_threads() -> int:
-    """How many threads share the work: what was set, or else as many as BLAS would use when left alone, which its environment
-    variables decide. One, where BLAS can't be kept from using threads of its own."""
-    return _limit or min(_own_threads(), default=1)
+def find_function(library: Any, name: str) -> Any:
+    """A function of OpenBLAS as built for scipy (or numpy, with 64-bit integers), or None."""
+    return getattr(library, f"scipy_{name}", None) or getattr(library, f"scipy_{name}64_", None)
 
 
-def set_threads(number: int | None) -> None:
-    """Let so many threads share the work from now on, at least 1; None: as at the beginning. Results don't depend on it."""
-    global _limit
-    _limit = None if number is None else check_integer("threads", number, at_least=1)
+class Pace:
+    """On how many threads a product of one shape is faster, by what it took lately: one, or all there are."""
 
+    def __init__(self) -> None:
+        self.seconds: dict[int, deque[float]] = {}
+        self.trial, self.left, self.next = 1, 0, 0.0
 
-@cache
-def _own_threads() -> list[int]:
-    """How many threads each BLAS uses when it is left alone."""
-    return [tell() for tell, _ in _libraries()]
+    def choose(self, most: int) -> int:
+        """How many threads to take next, 1 or `most`."""
+        for threads in {most, 1}:
+            known = self.seconds.setdefault(threads, deque(maxlen=_TRIES))
+            if len(known) < _TRIES:
+                return threads
+        if self.left:
+            return self.trial
+        usual = min({most, 1}, key=self.typical)
+        if (now := time.monotonic()) >= self.next:
+            self.trial, self.left, self.next = (most if usual == 1 else 1), _TRIES, now + _EVERY
+            return self.trial
+        return usual
 
+    def record(self, threads: int, seconds: float) -> None:
+        """That is what it took."""
+        self.seconds[threads].append(seconds)
+        if self.left and threads == self.trial:
+            hopeless = seconds > 2 * min(self.typical(other) for other in self.seconds)
+            self.left = 0 if hopeless else self.left - 1
 
-def run(tasks: Sequence[Task]) -> None:
-    """Do all tasks, in any order and at the same time; ends when all have ended, and raises the error of one that failed."""
-    job = _Job(tasks)
-    for helper in _awaken(min(get_threads(), len(tasks)) - 1):
-        if helper.jobs.empty():  # or else it hasn't come to the last job yet
-            helper.jobs.put(job)
-    job.work()
-    error: BaseException | None = None
-    left = len(tasks)
-    while left:
-        try:
-            error = job.ended.get() or error
-            left -= 1
-        except KeyboardInterrupt as interruption:  # arrays must not be written to any more when this ends
-            error = interruption
-    if error is not None:
-        raise error
-
-
-def _awaken(number: int) -> list[_Helper]:
-    """So many helpers; those that are missing are made."""
-    while len(_helpers) < number:
-        _helpers.append(_Helper())
-    return _helpers[:number]
-
-
-# A process that is forked has no threads but the one that forked it.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.clear)
+    def typical(self, threads: int) -> float:
+        """What it took lately on so many threads."""
+        return statistics.median(self.seconds[threads])
 
 
 class _OneThread:
-    """How deep in `with one_thread` blocks the process is, in all threads; the first sets, and the last restores."""
+    """BLAS without threads of its own, in the whole process, for as long as any thread is `with` it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._depth = 0
+        #: How deep in `with` each thread is.
+        self._inside: dict[int, int] = {}
         self._before: list[tuple[Callable[[int], None], int]] = []
+        self._paces: dict[Hashable, Pace] = {}
+        self._limit: int | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """How many threads may share a product; None: as many as BLAS uses when left alone, where that is faster."""
+        return self._limit
+
+    def set_limit(self, number: int | None) -> None:
+        self._limit = number
 
     def __enter__(self) -> None:
         with self._lock:
-            self._depth += 1
-            if self._depth > 1:
-                return
-            _own_threads()  # seen before they are changed
-            self._before = [(set_to, count) for tell, set_to in _libraries() if (count := tell()) > 1]
-            for set_to, _ in self._before:
-                set_to(1)
+            if not self._inside:
+                self._before = [(set_to, count) for tell, set_to in _thread_counts() if (count := tell()) > 1]
+                for set_to, _ in self._before:
+                    set_to(1)
+            me = threading.get_ident()
+            self._inside[me] = self._inside.get(me, 0) + 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
+            me = threading.get_ident()
+            self._inside[me] -= 1
+            if not self._inside[me]:
+                del self._inside[me]
+            if not self._inside:
                 for set_to, count in self._before:
                     set_to(count)
 
+    def share(self, function: Callable[[], object], shape: Hashable) -> None:
+        """Call a function that does a product of that shape in parts, on several of BLAS's threads where that is faster.
 
-#: BLAS without threads of its own, in the whole process, for as long as any thread is `with` it.
+        Where another thread of this process is at work as well, on one: it must not see BLAS set to more.
+        """
+        with self:
+            set_to, count = self._before[0] if self._before else (None, 1)
+            most = count if self._limit is None else self._limit
+            if set_to is None or most == 1 or len(self._inside) > 1:
+                function()
+                return
+            pace = self._paces.setdefault(shape, Pace())
+            threads = pace.choose(most) if self._limit is None else most
+            with self._lock:  # which keeps others from entering
+                set_to(threads)
+                start = time.perf_counter()
+                try:
+                    function()
+                finally:
+                    set_to(1)
+            if self._limit is None:
+                pace.record(threads, time.perf_counter() - start)
+
+
+@cache
+def _thread_counts() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """What tells and sets how many threads each BLAS uses, scipy's first."""
+    found = []
+    for library in blas_libraries():
+        tell, set_to = (find_function(library, f"openblas_{verb}_num_threads") for verb in ("get", "set"))
+        if tell and set_to:
+            found.append((tell, set_to))
+    return found
+
+
 one_thread = _OneThread()
