@@ -1,18 +1,18 @@
 """`multiply_in_parts`: a large matrix product, cut into parts by its size alone, in one call of BLAS's batched product.
 
 Each part is the work of one thread, so that the numbers don't depend on how many threads there are, and thus not on what
-else the machine was doing (threads.py). OpenBLAS has a batched product (`cblas_?gemm_batch`, as others do) from 0.3.28 on, which
-came with scipy 1.15; earlier ones take products whole.
+else the machine was doing (threads.py). OpenBLAS has a batched product (`cblas_?gemm_batch`, as others do) from 0.3.28 on,
+which came with scipy 1.15; earlier ones take products whole.
 """
 
 import ctypes
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
-from mlp.threads import blas_libraries, find_function, one_thread
+from mlp.threads import blas_libraries, one_thread
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -43,66 +43,49 @@ def _find_batched() -> dict[Any, Any]:
 BATCHED = _find_batched()
 
 
-class _Plan(NamedTuple):
-    """What products of one shape have in common: how many parts, the arguments of the call, and where parts begin."""
-
-    parts: int
-    before: Sequence[Any]
-    leading: Sequence[Any]
-    offsets: Sequence[Sequence[int]]
-    group: Any
-
-
 def can_be_cut(A: Array, C: Array) -> bool:
     """Whether C = AB is a product that `multiply_in_parts` is for."""
     return C.size * A.shape[1] >= IN_TWO and C.dtype in BATCHED and C.flags.c_contiguous
 
 
 def multiply_in_parts(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
-    """C ← αAB + βC: A (m, k), B (k, n), C (m, n) row by row, A and B row by row or column by column. With β = 0, C need not hold
-    numbers yet."""
-    shape = C.dtype, A.shape, A.strides, B.shape, B.strides
-    plan = _plan(*shape)
-    real = _REAL[C.dtype] * plan.parts
-    a, b, c = (
-        (ctypes.c_void_p * plan.parts)(*[array.ctypes.data + offset for offset in offsets])
-        for array, offsets in zip((A, B, C), plan.offsets, strict=True)
-    )
-    lda, ldb, ldc = plan.leading
-    arguments = *plan.before, real(*[alpha] * plan.parts), a, lda, b, ldb, real(*[beta] * plan.parts), c, ldc
-    function = BATCHED[C.dtype]
-    one_thread.share(lambda: function(*arguments, ctypes.c_int(plan.parts), plan.group), shape)
+    """C ← αAB + βC: A (m, k), B (k, n), C (m, n) row by row, A and B row by row or column by column. With β = 0, C need not
+    hold numbers yet."""
+    shape = A.shape, A.strides, B.shape, B.strides
+    addresses = A.ctypes.data, B.ctypes.data, C.ctypes.data
+    one_thread.share(_prepare(C.dtype, shape, addresses, beta), alpha, shape)
 
 
 @lru_cache(maxsize=256)
-def _plan(dtype: Any, shape_a: Any, strides_a: Any, shape_b: Any, strides_b: Any) -> _Plan:
-    """How to cut a product along the longer side of C."""
-    (m, inner), n, size = shape_a, shape_b[1], dtype.itemsize
+def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) -> Callable[[float], None]:
+    """A function of α that makes this product, of matrices that lie there: buffers stay where they are from step to step."""
+    (m, inner), (down_a, right_a), (_, n), (down_b, right_b) = shape
+    size, longer = dtype.itemsize, max(m, n)
     wanted = min(max(m * n * inner // IN_MORE, 2), MOST_PARTS)
-    step = -(-max(m, n) // (wanted * STEP)) * STEP
-    starts = range(0, max(m, n), step)
-    lengths = [min(step, max(m, n) - start) for start in starts]
+    step = -(-longer // (wanted * STEP)) * STEP
+    starts = range(0, longer, step)
+    lengths = [min(step, longer - start) for start in starts]
     parts = len(starts)
-    whole = ctypes.c_int * parts
+    whole, real, address = ctypes.c_int * parts, _REAL[dtype] * parts, ctypes.c_void_p * parts
+
+    def same(value: int) -> Any:
+        return whole(*[value] * parts)
+
     (trans_a, lda), (trans_b, ldb) = (
-        (_AS_IS, strides[0] // size) if strides[1] == size else (_TRANSPOSED, strides[1] // size)
-        for strides in (strides_a, strides_b)
+        (_AS_IS, down // size) if right == size else (_TRANSPOSED, right // size)
+        for down, right in ((down_a, right_a), (down_b, right_b))
     )
-    nothing = [0] * parts
-    if m >= n:
-        rows, columns = lengths, [n] * parts
-        offsets = [start * strides_a[0] for start in starts], nothing, [start * n * size for start in starts]
-    else:
-        rows, columns = [m] * parts, lengths
-        offsets = nothing, [start * strides_b[1] for start in starts], [start * size for start in starts]
-    inners = whole(*[inner] * parts)
-    before = (
-        ctypes.c_int(_ROW_MAJOR),
-        whole(*[trans_a] * parts),
-        whole(*[trans_b] * parts),
-        whole(*rows),
-        whole(*columns),
-        inners,
+    rows, columns = (whole(*lengths), same(n)) if m >= n else (same(m), whole(*lengths))
+    strides = (down_a, 0, n * size) if m >= n else (0, right_b, size)  # by which parts of A, B and C follow each other
+    a, b, c = (address(*[first + start * stride for start in starts]) for first, stride in zip(addresses, strides, strict=True))
+    factor, beta_each = real(), real(*[beta] * parts)
+    function = partial(
+        *(BATCHED[dtype], _ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)),
+        *(factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)),
     )
-    leading = tuple(whole(*[stride] * parts) for stride in (lda, ldb, n))
-    return _Plan(parts, before, leading, offsets, whole(*[1] * parts))
+
+    def multiply(alpha: float) -> None:
+        factor[:] = [alpha] * parts
+        function()
+
+    return multiply

@@ -7,10 +7,8 @@ each part is one thread's work, whichever does it.
 """
 
 import ctypes
-import statistics
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
@@ -46,33 +44,33 @@ class Pace:
     """On how many threads a product of one shape is faster, by what it took lately: one, or all there are."""
 
     def __init__(self) -> None:
-        self.seconds: dict[int, deque[float]] = {}
+        self.seconds: dict[int, list[float]] = {}
+        #: The medians of these.
+        self.usual: dict[int, float] = {}
         self.trial, self.left, self.next = 1, 0, 0.0
 
     def choose(self, most: int) -> int:
         """How many threads to take next, 1 or `most`."""
-        for threads in {most, 1}:
-            known = self.seconds.setdefault(threads, deque(maxlen=_TRIES))
-            if len(known) < _TRIES:
+        for threads in (most, 1):
+            if len(self.seconds.setdefault(threads, [])) < _TRIES:
                 return threads
         if self.left:
             return self.trial
-        usual = min({most, 1}, key=self.typical)
-        if (now := time.monotonic()) >= self.next:
-            self.trial, self.left, self.next = (most if usual == 1 else 1), _TRIES, now + _EVERY
-            return self.trial
-        return usual
+        faster, slower = (most, 1) if self.usual[most] <= self.usual[1] else (1, most)
+        if time.monotonic() < self.next:
+            return faster
+        self.trial, self.left, self.next = slower, _TRIES, time.monotonic() + _EVERY
+        return slower
 
     def record(self, threads: int, seconds: float) -> None:
         """That is what it took."""
-        self.seconds[threads].append(seconds)
+        lately = self.seconds[threads]
+        lately.append(seconds)
+        del lately[:-_TRIES]
+        self.usual[threads] = sorted(lately)[len(lately) // 2]
         if self.left and threads == self.trial:
-            hopeless = seconds > 2 * min(self.typical(other) for other in self.seconds)
+            hopeless = seconds > 2 * min(self.usual.values())
             self.left = 0 if hopeless else self.left - 1
-
-    def typical(self, threads: int) -> float:
-        """What it took lately on so many threads."""
-        return statistics.median(self.seconds[threads])
 
 
 class _OneThread:
@@ -113,28 +111,31 @@ class _OneThread:
                 for set_to, count in self._before:
                     set_to(count)
 
-    def share(self, function: Callable[[], object], shape: Hashable) -> None:
-        """Call a function that does a product of that shape in parts, on several of BLAS's threads where that is faster.
+    def share(self, multiply: Callable[[float], None], alpha: float, shape: Hashable) -> None:
+        """Make a product of that shape, cut into parts, on several of BLAS's threads where that is faster.
 
         Where another thread of this process is at work as well, on one: it must not see BLAS set to more.
         """
         with self:
-            set_to, count = self._before[0] if self._before else (None, 1)
-            most = count if self._limit is None else self._limit
-            if set_to is None or most == 1 or len(self._inside) > 1:
-                function()
+            most = self._limit or (self._before[0][1] if self._before else 1)
+            if most == 1 or not self._before or len(self._inside) > 1:
+                multiply(alpha)
                 return
-            pace = self._paces.setdefault(shape, Pace())
-            threads = pace.choose(most) if self._limit is None else most
+            set_to = self._before[0][0]
+            pace = self._paces.get(shape)
+            if pace is None:
+                pace = self._paces[shape] = Pace()
+            threads = self._limit or pace.choose(most)
             with self._lock:  # which keeps others from entering
                 set_to(threads)
                 start = time.perf_counter()
                 try:
-                    function()
+                    multiply(alpha)
                 finally:
+                    seconds = time.perf_counter() - start
                     set_to(1)
             if self._limit is None:
-                pace.record(threads, time.perf_counter() - start)
+                pace.record(threads, seconds)
 
 
 @cache
