@@ -1,13 +1,19 @@
 """The matrix product that everything else is made of: `gemm`, which computes C ← αAB + βC in place.
 
-All products go through scipy's BLAS, those of vectors too: unlike numpy's it has the factors α and β, and a second
-library's threads, which stay awake for a while after each call, would compete with its own for the cores.
+All products go through scipy's BLAS, those of vectors too: unlike numpy's it has the factors α and β. Small ones take
+scipy's wrapper. Large ones are cut into parts, by their size alone, which a few threads do side by side (threads.py), each
+by BLAS's own function through ctypes: that takes any distance between rows, and lets other threads run meanwhile.
 """
 
+import ctypes
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import daxpy, ddot, dgemm, dgemv, dscal, saxpy, sdot, sgemm, sgemv, sscal
+
+from mlp.threads import run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -16,6 +22,36 @@ _GEMV = {np.dtype(np.float32): sgemv, np.dtype(np.float64): dgemv}
 _AXPY = {np.dtype(np.float32): saxpy, np.dtype(np.float64): daxpy}
 _DOT = {np.dtype(np.float32): sdot, np.dtype(np.float64): ddot}
 _SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
+
+
+#: Numbers as BLAS takes them.
+REAL: dict[Any, Any] = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
+
+#: A product of at least so many multiplications is cut in two, and into more parts where each has so many.
+_IN_TWO, _IN_MORE, _MOST_PARTS = 1 << 23, 1 << 26, 8
+
+#: Parts begin at a multiple of so many rows or columns, with which BLAS's kernels go along.
+_STEP = 32
+
+
+def _find_gemm(name: str) -> Callable[..., None] | None:
+    """BLAS's gemm of that name, with all arguments as addresses, or None where scipy doesn't tell where it is."""
+    try:
+        from scipy.linalg import cython_blas
+
+        capsule = cython_blas.__pyx_capi__[name]
+        api = ctypes.pythonapi
+        api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+        api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+        api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+        address = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    except (ImportError, AttributeError, KeyError, ValueError):
+        return None
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
+
+
+#: The function for each dtype; where there is none, products aren't cut, and BLAS's own threads do what they do.
+GEMM = {dtype: function for dtype, name in zip(REAL, ("sgemm", "dgemm"), strict=True) if (function := _find_gemm(name))}
 
 
 def read_only(array: Array) -> Array:
@@ -35,6 +71,9 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     if C.shape[1] == 1 and C.flags.c_contiguous:
         gemv(alpha, A, B, beta, C)  # which takes columns (k, 1) as vectors
         return
+    if C.size * A.shape[1] >= _IN_TWO and C.flags.c_contiguous and C.dtype in GEMM:
+        run([partial(_multiply, alpha, *parts, beta) for parts in _cut(A, B, C)])
+        return
     # A view whose transpose is not column-major is column-major itself: BLAS reads it as it lies and transposes.
     b, trans_b = (B.T, 0) if B.flags.c_contiguous else (B, 1)
     a, trans_a = (A.T, 0) if A.flags.c_contiguous else (A, 1)
@@ -42,6 +81,50 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     result = _GEMM[C.dtype](alpha, b, a, beta, target, trans_b, trans_a, 1)
     if result is not target:  # C could not be written in place
         C[...] = result.T
+
+
+def _cut(A: Array, B: Array, C: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """The product AB = C in parts, along the longer side of C."""
+    parts = min(max(C.size * A.shape[1] // _IN_MORE, 2), _MOST_PARTS)
+    along = max(C.shape)
+    starts = range(0, along, -(-along // (parts * _STEP)) * _STEP)
+    for start in starts:
+        part = slice(start, start + starts.step)
+        yield (A[part], B, C[part]) if along == len(C) else (A, B[:, part], C[:, part])
+
+
+def _multiply(alpha: float, A: Array, B: Array, C: Array, beta: float) -> None:
+    product(alpha, A, B, beta, C)(A.ctypes.data, B.ctypes.data, C.ctypes.data)
+
+
+def product(alpha: float, A: Array, B: Array, beta: float, C: Array) -> Callable[[int, int, int], None]:
+    """C ← αAB + βC by BLAS's own function, which is given where A, B and C begin: for these matrices, and for all that lie
+    as they do. Each has neighbouring numbers along one of its last two axes (C along the last)."""
+    real, whole, character = REAL[C.dtype], ctypes.c_int, ctypes.c_char
+    (trans_a, ld_a), (trans_b, ld_b), (_, ld_c) = (_layout(array) for array in (A, B, C))
+    # BLAS thinks in columns, and a row-major array is the transpose of a column-major one: Cᵀ ← αBᵀAᵀ + βCᵀ
+    values = (
+        *(character(trans_b), character(trans_a), whole(C.shape[-1]), whole(C.shape[-2]), whole(A.shape[-1])),
+        *(real(alpha), whole(ld_b), whole(ld_a), real(beta), whole(ld_c)),
+    )
+    tb, ta, n, m, k, al, lb, la, be, lc = map(ctypes.addressof, values)
+    function = GEMM[C.dtype]
+
+    def multiply(a: int, b: int, c: int, _kept_alive: Any = values) -> None:
+        function(tb, ta, n, m, k, al, b, lb, a, la, be, c, lc)
+
+    return multiply
+
+
+def _layout(array: Array) -> tuple[bytes, int]:
+    """How BLAS is to read a stack's matrices: b"N" where rows are contiguous, b"T" where columns are; and how many numbers
+    lie between the starts of two of them."""
+    size = array.itemsize
+    if array.strides[-1] == size or array.shape[-1] == 1 != array.strides[-2] // size:
+        return b"N", max(array.strides[-2] // size, array.shape[-1])
+    if array.strides[-2] != size:
+        raise ValueError(f"received a matrix of strides {array.strides[-2:]}, but one of them must be {size}")
+    return b"T", max(array.strides[-1] // size, array.shape[-2])
 
 
 def gemv(alpha: float, A: Array, x: Array, beta: float, y: Array) -> None:
