@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
-
+from mlp.checks import check_integer
 
 Task = Callable[[], object]
 
@@ -83,7 +83,6 @@ def get_threads() -> int:
 
 def set_threads(number: int | None) -> None:
     """Let so many threads share the work from now on, at least 1; None: as at the beginning. Results don't depend on it."""
-    from mlp.checks import check_integer
     global _limit
     _limit = None if number is None else check_integer("threads", number, at_least=1)
 

@@ -18,10 +18,12 @@ from mlp.layers import Dropout, Layer
 from mlp.network import MLP
 from mlp.noise import Noise, generator
 from mlp.penalties import SparseUnits, Sparsity
+from mlp.threads import one_thread
 
 
 class Alone:
-    """Lets one call at a time in: `with` it; a second one, from another thread or further up this one, is refused."""
+    """Lets one call at a time in: `with` it; a second one, from another thread or further up this one, is refused. BLAS has
+    no threads of its own meanwhile."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,8 +34,10 @@ class Alone:
                 "objective: is at work already, and its scratch memory serves one call at a time: give each thread an "
                 "Objective of its own (copy.copy(objective) shares the examples)"
             )
+        one_thread.__enter__()
 
     def __exit__(self, *_: object) -> None:
+        one_thread.__exit__()
         self._lock.release()
 
 

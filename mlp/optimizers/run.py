@@ -21,6 +21,7 @@ from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Diverged, Monitor
 from mlp.optimizers.problem import Problem, count_examples
 from mlp.optimizers.rules import Descent
 from mlp.optimizers.state import Position, State, check_position, check_state, plain_state, read_facts, restore_generator
+from mlp.threads import one_thread
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -178,7 +179,11 @@ class Run:
     def minimise(self) -> "OptimizeResult":
         """Train, and say how that ended."""
         try:
-            with self.monitor, np.errstate(all="ignore"):  # what overflows shows in the cost, looked at after every step
+            with (
+                one_thread,
+                self.monitor,
+                np.errstate(all="ignore"),
+            ):  # what overflows shows in the cost, looked at after every step
                 self.train()
             message, status = self._end()
         except Diverged as reason:
