@@ -89,8 +89,8 @@ class ReLU(Activation):
         np.maximum(Z, _row(0, Z), out=out)
 
     def backward(self, Delta: Array, Z: Array, A: Array, spare: Array) -> None:
-        np.minimum(A, _row(1, A), out=spare)
-        Delta *= np.ceil(spare, out=spare)  # ⌈min(a, 1)⌉ = [a > 0]
+        bits = spare.reshape(-1).view(bool)[: A.size].reshape(A.shape)
+        Delta *= np.greater(A, _row(0, A), out=bits)
 
 
 class Softplus(Activation):

@@ -1,5 +1,7 @@
 """Checks of arguments, in one voice: every message names the argument, what was received and what is allowed."""
 
+from __future__ import annotations
+
 import difflib
 import math
 import os
@@ -8,11 +10,12 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlp.blas import Array
+if TYPE_CHECKING:
+    from mlp.blas import Array
 
 
 def shown(value: Any) -> str:

@@ -7,7 +7,7 @@ which came with scipy 1.15; earlier ones take products whole.
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,13 +79,12 @@ def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) ->
     strides = (down_a, 0, n * size) if m >= n else (0, right_b, size)  # by which parts of A, B and C follow each other
     a, b, c = (address(*[first + start * stride for start in starts]) for first, stride in zip(addresses, strides, strict=True))
     factor, beta_each = real(), real(*[beta] * parts)
-    function = partial(
-        *(BATCHED[dtype], _ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)),
-        *(factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)),
-    )
+    function = BATCHED[dtype]
+    before = _ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)
+    arguments = *before, factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)
 
     def multiply(alpha: float) -> None:
         factor[:] = [alpha] * parts
-        function()
+        function(*arguments)
 
     return multiply

@@ -1,29 +1,38 @@
-"""How many of BLAS's threads work on a product: `one_thread` for all that is small, `share` for what is large.
+"""How the processors share the work: BLAS's threads for large products, threads of our own for tasks made of many steps.
 
 BLAS's threads stay awake, waiting, between two products. On an idle machine that is fast; where another program wants the
-same processors, it is two to twenty times slower than one thread. So which is better is found out as the work goes on, by
-trying both now and then (`Pace`). Results don't depend on it: blas.py cuts a large product into parts by its size alone, and
-each part is one thread's work, whichever does it.
+same processors, it is two to twenty times slower than one thread. So all that is small is one thread's work (`one_thread`),
+and for each large product it is found out, by trying both now and then, which is faster (`Pace`). Tasks of many small
+steps, such as a convolution's, are shared out among threads that sleep in between (`run`).
+
+Results don't depend on any of this. How a computation is cut into parts depends on its size alone, each part is one
+thread's work, and it doesn't matter whose.
 """
 
 import ctypes
+import os
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import scipy
 
-#: After how many seconds what was slower is tried again, and how many times in a row a trial is, at most.
+from mlp.checks import check_integer
+
+Task = Callable[[], object]
+
+#: After how many seconds what was slower is tried again, and how many times in a row, at most.
 _EVERY, _TRIES = 2.0, 3
 
 
 @cache
 def blas_libraries() -> list[Any]:
-    """The BLAS libraries at work here that came with scipy and numpy, in this order; none where they are other people's."""
+    """The BLAS libraries that came with scipy and numpy, in this order; none where they use others."""
     found = []
     for package in (scipy, np):
         folder = Path(str(package.__file__)).resolve().parent
@@ -35,9 +44,42 @@ def blas_libraries() -> list[Any]:
     return found
 
 
-def find_function(library: Any, name: str) -> Any:
-    """A function of OpenBLAS as built for scipy (or numpy, with 64-bit integers), or None."""
-    return getattr(library, f"scipy_{name}", None) or getattr(library, f"scipy_{name}64_", None)
+@cache
+def _thread_counts() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """What tells and sets how many threads each of them uses."""
+    found = []
+    for library in blas_libraries():
+        for ending in ("", "64_"):
+            tell = getattr(library, f"scipy_openblas_get_num_threads{ending}", None)
+            set_to = getattr(library, f"scipy_openblas_set_num_threads{ending}", None)
+            if tell and set_to:
+                found.append((tell, set_to))
+    return found
+
+
+@cache
+def _own_counts() -> list[int]:
+    """How many threads each of them uses when it is left alone."""
+    return [tell() for tell, _ in _thread_counts()]
+
+
+_limit: int | None = None
+
+
+def get_threads() -> int:
+    """How many threads may share the work: what was set, or else as many as BLAS uses when left alone, which its environment
+    variables decide. One, where BLAS can't be kept from using threads of its own."""
+    return _limit or min(_own_counts(), default=1)
+
+
+def set_threads(number: int | None) -> None:
+    """Let so many threads share the work from now on, at least 1; None: as many as BLAS would use, where that is faster.
+    Results don't depend on it."""
+    global _limit
+    _limit = None if number is None else check_integer("threads", number, at_least=1)
+
+
+# BLAS's threads
 
 
 class Pace:
@@ -82,19 +124,11 @@ class _OneThread:
         self._inside: dict[int, int] = {}
         self._before: list[tuple[Callable[[int], None], int]] = []
         self._paces: dict[Hashable, Pace] = {}
-        self._limit: int | None = None
-
-    @property
-    def limit(self) -> int | None:
-        """How many threads may share a product; None: as many as BLAS uses when left alone, where that is faster."""
-        return self._limit
-
-    def set_limit(self, number: int | None) -> None:
-        self._limit = number
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
+                _own_counts()  # seen before they are changed
                 self._before = [(set_to, count) for tell, set_to in _thread_counts() if (count := tell()) > 1]
                 for set_to, _ in self._before:
                     set_to(1)
@@ -117,36 +151,93 @@ class _OneThread:
         Where another thread of this process is at work as well, on one: it must not see BLAS set to more.
         """
         with self:
-            most = self._limit or (self._before[0][1] if self._before else 1)
-            if most == 1 or not self._before or len(self._inside) > 1:
+            most = get_threads()
+            if most == 1 or len(self._inside) > 1:
                 multiply(alpha)
                 return
-            set_to = self._before[0][0]
             pace = self._paces.get(shape)
             if pace is None:
                 pace = self._paces[shape] = Pace()
-            threads = self._limit or pace.choose(most)
+            threads = _limit or pace.choose(most)
+            set_to = _thread_counts()[0][1]
             with self._lock:  # which keeps others from entering
-                set_to(threads)
                 start = time.perf_counter()
+                set_to(threads)
                 try:
                     multiply(alpha)
                 finally:
-                    seconds = time.perf_counter() - start
                     set_to(1)
-            if self._limit is None:
+                seconds = time.perf_counter() - start
+            if _limit is None:
                 pace.record(threads, seconds)
 
 
-@cache
-def _thread_counts() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
-    """What tells and sets how many threads each BLAS uses, scipy's first."""
-    found = []
-    for library in blas_libraries():
-        tell, set_to = (find_function(library, f"openblas_{verb}_num_threads") for verb in ("get", "set"))
-        if tell and set_to:
-            found.append((tell, set_to))
-    return found
-
-
 one_thread = _OneThread()
+
+
+# Threads of our own
+
+
+class _Job:
+    """Tasks that several threads take from, one at a time, each from the first on that nobody has taken."""
+
+    def __init__(self, tasks: Sequence[Task]):
+        self.left = iter(tasks)
+        #: For each task that has ended, its error or None.
+        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def work(self) -> None:
+        for task in self.left:
+            try:
+                task()
+            except BaseException as error:  # which the caller raises
+                self.ended.put(error)
+            else:
+                self.ended.put(None)
+
+
+class _Helper(threading.Thread):
+    """Sleeps until there is a job to help with."""
+
+    def __init__(self) -> None:
+        super().__init__(name="mlp", daemon=True)
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.jobs.get().work()
+
+
+_helpers: list[_Helper] = []
+
+
+def run(tasks: Sequence[Task]) -> None:
+    """Do all tasks, in any order and at the same time; ends when all have ended, and raises the error of one that failed."""
+    job = _Job(tasks)
+    for helper in _awaken(min(get_threads(), len(tasks)) - 1):
+        if helper.jobs.empty():  # or else it hasn't come to the last job yet
+            helper.jobs.put(job)
+    job.work()
+    error: BaseException | None = None
+    left = len(tasks)
+    while left:
+        try:
+            error = job.ended.get() or error
+            left -= 1
+        except KeyboardInterrupt as interruption:  # arrays must not be written to any more when this ends
+            error = interruption
+    if error is not None:
+        raise error
+
+
+def _awaken(number: int) -> list[_Helper]:
+    """So many helpers; those that are missing are made."""
+    while len(_helpers) < number:
+        _helpers.append(_Helper())
+    return _helpers[:number]
+
+
+# A process that is forked has no threads but the one that forked it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.clear)

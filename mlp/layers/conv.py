@@ -2,26 +2,18 @@
 
 Each unit of a map sees one window of its input, K rows and columns of all channels, through the same row of W:
 
-    Z[h, w] = W · window[h, w] + b                    for every place (h, w): a product as Dense's, over every window
-    window's error  +=  Wᵀ Δ[h, w]                    the error goes back through the same windows, which overlap
-    ∂C/∂W = Σ Δ[h, w] · window[h, w]ᵀ                 since W is shared, its gradient sums over all places
+    Z[h] = W · windows[h] + b                  for each row h of places: Dense's product, over all windows of the row
+    windows' errors[h]  +=  Wᵀ Δ[h]            the error goes back through the same windows, which overlap
+    ∂C/∂W = Σ Δ[h] · windows[h]ᵀ               since W is shared, its gradient sums over all places
 
-How a window is had as a matrix without copying it out ("im2col" makes K² copies of the image): inside, an image lies as
-[row][column][channel][example]. Only the kernel's columns are lowered, K copies:
-
-    L[w][row] = image[row][w·S : w·S + K]             [column of the output][row][kernel's column][channel][example]
-
-and then window (h, w), of all n examples at once, is L[w][h·S : h·S + K] as it lies: a (K·K·channels, n) matrix without
-gaps, its rows in W's own order: kernel's row, kernel's column, channel.
+How the windows are had as a matrix without copying them out ("im2col" makes K² copies of the image): lowered.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import copy
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from mlp import activations, initializers
 from mlp.activations import Activation
@@ -29,8 +21,9 @@ from mlp.blas import Array
 from mlp.checks import check_integer
 from mlp.layers.base import Layer, Shapes, read_description
 from mlp.layers.dense import MOST_UNITS
+from mlp.layers.lowered import Lowered, Part
 from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
-from mlp.strided import gemms
+from mlp.strided import add_products
 
 
 class Conv(ImageLayer):
@@ -90,38 +83,58 @@ class Conv(ImageLayer):
 
     # The three verbs
 
-    def scratch(self, n: int, dtype: Any) -> "Lowered":
+    def scratch(self, n: int, dtype: Any) -> Lowered:
         """The input as its windows are read, and the error as theirs is added up."""
-        return Lowered(self.windows, n, dtype)
+        return Lowered(self.windows, self.maps, n, dtype)
 
-    def forward(self, A: Array, out: Array, scratch: "Lowered") -> None:
+    def forward(self, A: Array, out: Array, scratch: Lowered) -> None:
         """out ← Z = W · window + b at every place: from images (h·w·channels, n) to maps (h′·w′·maps, n)."""
-        scratch.lower(A)
-        Z = self._places(out)
-        gemms(1.0, self.W, scratch.windows, 0.0, Z)
-        Z += self.b[:, None]
+        images, Z = scratch.images(A), self._by_place(out)
 
-    def propagate(self, Delta: Array, out: Array, scratch: "Lowered") -> None:
+        def look(part: Part) -> None:
+            part.lower(images)
+            np.matmul(self.W, part.windows, out=part.rows)
+            np.add(part.Z, self.b[:, None], out=Z[:, part.columns])
+
+        scratch.share(look)
+
+    def propagate(self, Delta: Array, out: Array, scratch: Lowered) -> None:
         """out ← Σ Wᵀ Δ over the places whose windows saw it, (h·w·channels, n), before the layer below applies its σ′."""
-        scratch.errors[...] = 0
-        gemms(1.0, self.W.T, self._places(Delta), 1.0, scratch.error_windows)
+        Delta = self._by_place(Delta)
+
+        def send_back(part: Part) -> None:
+            part.Z[...] = Delta[:, part.columns]
+            part.errors[...] = 0
+            add_products(self.W.T, part.rows, part.error_windows)
+
+        scratch.share(send_back)
         scratch.raise_errors(out)
 
-    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: "Lowered") -> None:
+    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Lowered) -> None:
         """W ← W + α Σ Δ · windowᵀ over all places, and b ← b + α Σ Δ; the windows are those of the forward pass."""
-        gemms(alpha, self._places(Delta), scratch.windows.swapaxes(-1, -2), 1.0, self.W)
-        self.b += alpha * Delta.reshape(-1, self.maps, Delta.shape[1]).sum(axis=(0, 2))
+        Delta = self._by_place(Delta)
 
-    def add_squares(self, Delta: Array, A: Array, scratch: "Lowered") -> None:
-        scratch.changes.lower(A**2)
+        def add_up(part: Part) -> None:
+            part.Z[...] = Delta[:, part.columns]
+            part.dW[...] = 0
+            add_products(part.windows, part.rows.swapaxes(1, 2), part.dW)
+            (part.rows @ scratch.ones[: part.rows.shape[2]]).sum(axis=0, out=part.db)
+
+        scratch.share(add_up)
+        self.W += alpha * scratch.dW.sum(axis=0).T
+        self.b += alpha * scratch.db.sum(axis=0)
+
+    def add_squares(self, Delta: Array, A: Array, scratch: Lowered) -> None:
+        squares = scratch.changes.images(A**2)
+        scratch.changes.share(lambda part: part.lower(squares))
         self.gradient(Delta**2, A, 1.0, scratch.changes)
 
     def linearised(self) -> Layer:
         return ConvAlong(self)
 
-    def _places(self, Z: Array) -> Array:
-        """Z or Δ (units, n) by place: a view (columns, rows, maps, n)."""
-        return Z.reshape(*self.out_shape, Z.shape[1]).swapaxes(0, 1)
+    def _by_place(self, Z: Array) -> Array:
+        """Z or Δ (units, n) by place: a view (rows, columns, maps, n)."""
+        return Z.reshape(*self.out_shape, Z.shape[1])
 
     # Files
 
@@ -161,79 +174,11 @@ class ConvAlong(Layer):
         self.of = copy(of)
         self.of.b = np.zeros_like(of.b)
 
-    def forward(self, A: Array, out: Array, scratch: "Lowered") -> None:
+    def forward(self, A: Array, out: Array, scratch: Lowered) -> None:
         self.of.forward(A, out, scratch.changes)
 
-    def propagate(self, Delta: Array, out: Array, scratch: "Lowered") -> None:
+    def propagate(self, Delta: Array, out: Array, scratch: Lowered) -> None:
         self.of.propagate(Delta, out, scratch)
 
-    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: "Lowered") -> None:
+    def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Lowered) -> None:
         self.of.gradient(Delta, A, alpha, scratch.changes)
-
-
-class Lowered:
-    """Images of n examples, [row][column][channel][example] with zeros around them, lowered so that windows are matrices.
-
-    `windows` and `error_windows` are views (columns, rows, K·K·channels, n) by place; those of neighbouring rows overlap.
-    """
-
-    def __init__(self, windows: Windows, n: int, dtype: Any):
-        self.geometry = windows
-        (height, width), channels = windows.padded, windows.image[2]
-        self.shape = windows.places[1], height, windows.size[1], channels, n
-        self.frame = np.zeros((height, width, channels, n), dtype)  # whose border stays 0
-        self.lowered = np.empty(self.shape, dtype)
-        self.windows = self._by_place(self.lowered)
-
-    @cached_property
-    def errors(self) -> Array:
-        """Room for the error of what is lowered: the first layer needs none."""
-        return np.empty(self.shape, self.frame.dtype)
-
-    @cached_property
-    def error_windows(self) -> Array:
-        return self._by_place(self.errors)
-
-    @cached_property
-    def changes(self) -> "Lowered":
-        """A second room, for what isn't the pass's own: only curvature needs it."""
-        return Lowered(self.geometry, self.shape[-1], self.frame.dtype)
-
-    def _by_place(self, lowered: Array) -> Array:
-        """The windows as they lie in what is lowered."""
-        of, n = self.geometry, lowered.shape[-1]
-        (rows, columns), inputs = of.places, of.size[0] * of.size[1] * of.image[2]
-        column, row, _, _, example = lowered.strides
-        return as_strided(lowered, (columns, rows, inputs, n), (column, of.stride[0] * row, n * example, example))
-
-    def _inside(self) -> Array:
-        """The images without the zeros around them."""
-        (top, _), (left, _) = self.geometry.padding
-        height, width, _ = self.geometry.image
-        return self.frame[top : top + height, left : left + width]
-
-    def _by_column(self, lowered: Array, images: Array) -> Iterator[tuple[Array, Array]]:
-        """For each column of places, what is lowered and where in the images it is from."""
-        step, wide = self.geometry.stride[1], self.geometry.size[1]
-        for w, column in enumerate(lowered):
-            yield column, images[:, w * step : w * step + wide]
-
-    def lower(self, A: Array) -> None:
-        """Copy the kernel's columns of each place out of images A (h·w·channels, n)."""
-        images = A.reshape(*self.geometry.image, A.shape[1])
-        if images.shape != self.frame.shape or not A.flags.c_contiguous:
-            self._inside()[...] = images
-            images = self.frame
-        for column, source in self._by_column(self.lowered, images):
-            column[...] = source
-
-    def raise_errors(self, out: Array) -> None:
-        """Undo the lowering: add up in out (h·w·channels, n) what each copy of a pixel has gathered of the error."""
-        images = out.reshape(*self.geometry.image, out.shape[1])
-        raised = images if images.shape == self.frame.shape else np.zeros_like(self.frame)
-        raised[...] = 0
-        for column, target in self._by_column(self.errors, raised):
-            target += column
-        if raised is not images:
-            (top, _), (left, _) = self.geometry.padding
-            images[...] = raised[top : top + images.shape[0], left : left + images.shape[1]]

@@ -5,6 +5,7 @@ back to the one place that was the largest (the first of equals), or to all plac
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, Self
 
@@ -29,12 +30,22 @@ class Pool(ImageLayer):
         image = self.image_of(shape)
         return self.over(Windows(image, self.window, self.stride), image[2])
 
-    def _parts(self, A: Array) -> Iterator[Array]:
+    def places(self, A: Array) -> Iterator[Array]:
         """For each place within a window, what all windows have there: views (rows, columns, maps, n) of A (units, n)."""
         (rows, columns), (down, right) = self.windows.places, self.stride
         image = A.reshape(*self.in_shape, A.shape[1])
         for i, j in product(range(self.window[0]), range(self.window[1])):
             yield image[i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
+
+    def pooled(self, Z: Array) -> Array:
+        """Z or Δ (units, n) by window: a view (rows, columns, maps, n)."""
+        return Z.reshape(*self.out_shape, Z.shape[1])
+
+    @property
+    def tiles(self) -> bool:
+        """Whether the windows cover the image, each place once."""
+        (rows, columns), (height, width, _) = self.windows.places, self.in_shape
+        return self.stride == self.window and (rows * self.window[0], columns * self.window[1]) == (height, width)
 
     def describe(self) -> dict[str, Any]:
         return {"in_shape": list(self.in_shape), "size": list(self.window), "stride": list(self.stride)}
@@ -58,50 +69,50 @@ class MaxPool(Pool):
 
     kind: ClassVar[str] = "maxpool"
 
-    def scratch(self, n: int, dtype: Any) -> dict[str, Array]:
-        """What a forward pass saw and found ("A", "Z"), and room for which windows have their largest at a place ("hit"),
-        and had it at one before ("found"), (rows, columns, maps, n)."""
+    def scratch(self, n: int, dtype: Any) -> "Largest":
         shape = (*self.out_shape, n)
-        return {"hit": np.empty(shape, bool), "found": np.empty(shape, bool), "share": np.empty(shape, dtype)}
+        places = self.window[0] * self.window[1]
+        return Largest(np.empty((places - 1, *shape), bool), np.empty(shape, dtype), np.empty(shape, dtype))
 
-    def forward(self, A: Array, out: Array, scratch: dict[str, Array]) -> None:
-        scratch["A"], scratch["Z"] = A, out
-        parts = self._parts(A)
-        Z = out.reshape(*self.out_shape, A.shape[1])
-        Z[...] = next(parts)
-        for part in parts:
-            np.maximum(Z, part, out=Z)
+    def forward(self, A: Array, out: Array, scratch: "Largest") -> None:
+        """out ← the largest of each window: its places are gone through, and a later one wins where it is larger."""
+        Z = self.pooled(out)
+        first, *others = self.places(A)
+        if not others:
+            Z[...] = first
+        largest = first
+        for part, wins in zip(others, scratch.wins, strict=True):
+            np.greater(part, largest, out=wins)
+            largest = np.maximum(part, largest, out=Z)
 
-    def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
+    def propagate(self, Delta: Array, out: Array, scratch: "Largest") -> None:
         """out ← Δ where the largest stood, and 0 elsewhere; where windows overlap, the sum."""
-        Delta = Delta.reshape(scratch["hit"].shape)
-        if not self._tiles:
+        left = self.pooled(Delta)  # what no later place has taken: the last one that won takes all
+        if not self.tiles:
             out[...] = 0
-        for hit, error in zip(self.hits(scratch), self._parts(out), strict=True):
-            if self._tiles:
-                np.multiply(Delta, hit, out=error)
-            else:
-                error += np.multiply(Delta, hit, out=scratch["share"])
-
-    def hits(self, scratch: dict[str, Array]) -> Iterator[Array]:
-        """For each place within a window, in which windows the largest stood there, (rows, columns, maps, n), in one room."""
-        hit, found = scratch["hit"], scratch["found"]
-        Z = scratch["Z"].reshape(hit.shape)
-        found[...] = False
-        for part in self._parts(scratch["A"]):
-            np.equal(part, Z, out=hit)
-            np.greater(hit, found, out=hit)  # the first of equals
-            found |= hit
-            yield hit
+        first, *others = self.places(out)
+        for error, wins in zip(others[::-1], scratch.wins[::-1], strict=True):
+            share = np.multiply(left, wins, out=error if self.tiles else scratch.share)
+            if not self.tiles:
+                error += share
+            left = np.subtract(left, share, out=scratch.left)
+        if self.tiles:
+            first[...] = left
+        else:
+            first += left
 
     def linearised(self) -> Layer:
         return MaxPoolAlong(self)
 
-    @property
-    def _tiles(self) -> bool:
-        """Whether the windows cover the image, each place once."""
-        (rows, columns), (height, width, _) = self.windows.places, self.in_shape
-        return self.stride == self.window and (rows * self.window[0], columns * self.window[1]) == (height, width)
+
+@dataclass
+class Largest:
+    """What max pooling remembers of a pass: for each place within a window but the first, in which windows it was larger than
+    all before it, (places − 1, rows, columns, maps, n); and room for what is left of Δ, and for a place's share of it."""
+
+    wins: Array
+    left: Array
+    share: Array
 
 
 class MaxPoolAlong(Layer):
@@ -110,13 +121,14 @@ class MaxPoolAlong(Layer):
     def __init__(self, of: MaxPool):
         self.of = of
 
-    def forward(self, A: Array, out: Array, scratch: dict[str, Array]) -> None:
-        Z, share = out.reshape(scratch["hit"].shape), scratch["share"]
-        Z[...] = 0
-        for hit, part in zip(self.of.hits(scratch), self.of._parts(A), strict=True):
-            Z += np.multiply(part, hit, out=share)
+    def forward(self, A: Array, out: Array, scratch: Largest) -> None:
+        first, *others = self.of.places(A)
+        Z = self.of.pooled(out)
+        Z[...] = first
+        for part, wins in zip(others, scratch.wins, strict=True):
+            np.copyto(Z, part, where=wins)
 
-    def propagate(self, Delta: Array, out: Array, scratch: dict[str, Array]) -> None:
+    def propagate(self, Delta: Array, out: Array, scratch: Largest) -> None:
         self.of.propagate(Delta, out, scratch)
 
 
@@ -126,19 +138,23 @@ class MeanPool(Pool):
     kind: ClassVar[str] = "meanpool"
 
     def forward(self, A: Array, out: Array, scratch: None) -> None:
-        parts = self._parts(A)
-        Z = out.reshape(*self.out_shape, A.shape[1])
-        Z[...] = next(parts)
-        for part in parts:
+        Z = self.pooled(out)
+        first, *others = self.places(A)
+        Z[...] = first
+        for part in others:
             Z += part
         Z *= 1 / (self.window[0] * self.window[1])
 
     def propagate(self, Delta: Array, out: Array, scratch: None) -> None:
         """out ← each window's Δ in equal parts; where windows overlap, the sum."""
-        share = Delta.reshape(*self.out_shape, Delta.shape[1]) * Delta.dtype.type(1 / (self.window[0] * self.window[1]))
-        out[...] = 0
-        for error in self._parts(out):
-            error += share
+        share = self.pooled(Delta) * Delta.dtype.type(1 / (self.window[0] * self.window[1]))
+        if not self.tiles:
+            out[...] = 0
+        for error in self.places(out):
+            if self.tiles:
+                error[...] = share
+            else:
+                error += share
 
     def linearised(self) -> Self:
         """The layer itself: it is linear."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, Self
 
@@ -145,6 +146,13 @@ class ImageLayer(Layer):
         layer.windows, layer.maps = windows, maps
         layer.fan_in, layer.units = math.prod(layer.in_shape), math.prod(layer.out_shape)
         return layer
+
+
+def cut(length: int, parts: int) -> list[slice]:
+    """0 … length in so many parts, as equal as can be; at least one, and none of them empty."""
+    parts = max(1, min(parts, length))
+    ends = [length * number // parts for number in range(parts + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def brief(pair: Any) -> Any:
