@@ -216,7 +216,7 @@ def run(tasks: Sequence[Task]) -> None:
     """Do all tasks, in any order and at the same time; ends when all have ended, and raises the error of one that failed."""
     job = _Job(tasks)
     for helper in _awaken(min(get_threads(), len(tasks)) - 1):
-        if helper.jobs.empty():  # or else it hasn't come to the last job yet
+        if helper.jobs.qsize() < 2:  # or else it is far behind, and will have nothing left to do
             helper.jobs.put(job)
     job.work()
     error: BaseException | None = None
