@@ -56,7 +56,7 @@ def test_sparse_autoencoder_of_patches_of_a_picture(run_script, tmp_path, channe
 
 
 def test_self_taught(run_script, tmp_path):
-    output = run_script("self_taught.py", "--examples", "1000", "--iterations", "50")
+    output = run_script("self_taught.py", "--examples", "600", "--iterations", "30")
     features, pixels = numbers(rf"from the features: {ACCURACY} right\n  from raw pixels: +{ACCURACY} right", output)
     assert features > 85
     assert pixels > 85
@@ -64,7 +64,7 @@ def test_self_taught(run_script, tmp_path):
 
 
 def test_stacked_autoencoders(run_script, tmp_path):
-    output = run_script("stacked_autoencoders.py", "--examples", "500", "--iterations", "30")
+    output = run_script("stacked_autoencoders.py", "--examples", "300", "--iterations", "20")
     before, after = numbers(f"Test accuracy: {ACCURACY} before fine-tuning, {ACCURACY} after", output)
     assert 30 < before < after  # 10 is chance
     assert_picture(tmp_path / "stacked_autoencoders.png", output)
