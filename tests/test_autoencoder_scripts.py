@@ -64,7 +64,7 @@ def test_self_taught(run_script, tmp_path):
 
 
 def test_stacked_autoencoders(run_script, tmp_path):
-    output = run_script("stacked_autoencoders.py", "--examples", "300", "--iterations", "20")
+    output = run_script("stacked_autoencoders.py", "--examples", "500", "--iterations", "30")
     before, after = numbers(f"Test accuracy: {ACCURACY} before fine-tuning, {ACCURACY} after", output)
     assert 30 < before < after  # 10 is chance
     assert_picture(tmp_path / "stacked_autoencoders.png", output)
