@@ -266,7 +266,7 @@ def test_film_of_a_run(command, tmp_path, capsys):
 
 def test_network_too_large_for_a_page_is_saved_without_one(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(mlp.export.page, "MOST_PARAMETERS", 3984)
-    words = f"--data {small} --validation 200 --hidden 5 --epochs 0 --no-plots --out {tmp_path / 'run'}"
+    words = f"--data {small} --validation 200 --hidden 5 --epochs 0 --out {tmp_path / 'run'}"
     assert train.main(words.split()) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Without network.html: net: received a network of 3,985 parameters" in said
