@@ -104,10 +104,13 @@ def test_newton_from_scipy(run):
         assert seconds > 0
 
 
-def test_deep_autoencoder(run):
+def test_deep_autoencoder(run, monkeypatch):
+    train, _, test = mlp.load_mnist(validation=0)
+    few = train[:3000], None, test[:1000]
+    monkeypatch.setattr(mlp, "load_mnist", lambda **_: few)
     settings = ["--examples", "300", "--sizes", "20", "5", "--seconds", "0.5", "--subset", "50"]
     printed = run("deep_autoencoder.py", *settings)
-    train, _, test = mlp.load_mnist(validation=0)
+    train, _, test = few
     pca = PCA(5, svd_solver="covariance_eigh").fit(train.X / 255)
     X = test.X / 255
     error = np.mean(np.sum((pca.inverse_transform(pca.transform(X)) - X) ** 2, axis=1))
