@@ -86,7 +86,7 @@ def measure(images: Array) -> Framing:
     edges = [brightness[:, 0], brightness[:, -1], brightness[:, :, 0], brightness[:, :, -1]]
     at_edges = np.concatenate([edge.ravel() for edge in edges])
     background = float(np.median(at_edges))
-    found = np.abs(brightness - background) > _FAINT
+    found: Any = np.abs(brightness - background) > _FAINT
     longest = np.maximum(_extents(found.any(axis=2)) / found.shape[1], _extents(found.any(axis=1)) / found.shape[2])
     part = float(np.median(longest))
     if not part or np.count_nonzero(np.abs(at_edges - background) <= _FAINT) < at_edges.size / 2:
@@ -97,4 +97,5 @@ def measure(images: Array) -> Framing:
 def _extents(marked: Array) -> Array:
     """From the first to the last True in each row (n, size), both counted; 0 where there is none."""
     first, last = marked.argmax(axis=1), marked.shape[1] - marked[:, ::-1].argmax(axis=1)
-    return np.where(marked.any(axis=1), last - first, 0)
+    extents: Array = np.where(marked.any(axis=1), last - first, 0)
+    return extents

@@ -10,10 +10,10 @@ from mlp import cli
 from mlp.checkpoint import Run
 from mlp.checks import counted
 from mlp.data import Preparation
+from mlp.data.parts import Parts
 from mlp.export import page
 from mlp.optimizers import schedules
 from mlp.train.options import DESCENT
-from mlp.train.parts import Parts
 
 
 def unit_of(options: argparse.Namespace) -> str:
@@ -151,4 +151,4 @@ def draw(options: argparse.Namespace, run: Run, net: mlp.MLP, test: mlp.Examples
         return
     mlp.plots.confusion(net, test.X, test.y, classes=test.classes, file=run.directory / "confusion.png")
     if pictures:
-        mlp.plots.mistakes(net, test.X, test.y, shape=shape, file=run.directory / "mistakes.png")
+        mlp.plots.mistakes(net, test.X, test.y, shape=shape, classes=test.classes, file=run.directory / "mistakes.png")

@@ -20,12 +20,12 @@ from mlp import cli, layers
 from mlp.checkpoint import Run, atomic_write
 from mlp.checkpoint.runs import new_dated_directory, new_directory
 from mlp.checks import counted
+from mlp.data.parts import Parts, load_parts
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import kinds, report
 from mlp.train.configuration import check_run, configure, lengthen, read_options
-from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
-from mlp.train.parts import Parts, load_parts
+from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete, suit
 from mlp.train.scores import Score, plain_answer, score
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -126,7 +126,10 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
 
 def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
-    parts = load_parts(options, given)
+    parts = load_parts(options)
+    if not options.resume and options.data is not None and not Path(options.data).is_dir():
+        table = parts.preparation.columns[0].kind != "pixels"
+        suit(options, given, len(parts.training), table=table, classifies=parts.classes is not None)
     net = _make_network(options, parts)
     with _objective_over(parts, net, options) as objective:
         return _minimise(objective, net, parts, options)

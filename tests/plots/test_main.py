@@ -55,7 +55,7 @@ def test_command_draws_a_model(run, tmp_path):
         (["RUN/nowhere"], "nowhere: there is no such run or model"),
         (["RUN", "--what", "feature"], "--what: received 'feature' (str), but it must be one of features, curves"),
         (["RUN/model.npz", "--what", "curves"], "--what: received 'curves', but "),
-        (["RUN", "--data", "RUN"], "MNIST was not found in"),
+        (["RUN", "--data", "RUN"], "(or the same with .gz) is missing"),
         (["RUN/metrics.csv"], "metrics.csv: not a model, or damaged"),
         (["RUN", "--out", "RUN/metrics.csv"], "metrics.csv"),
     ],

@@ -1,6 +1,7 @@
 """`python -m mlp.train` on data of one's own: tables and arrays of data sets that come with scikit-learn."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -264,10 +265,44 @@ def test_the_command_as_it_is_typed_draws_what_there_is_to_draw(files, tmp_path)
     }  # fmt: skip
 
 
-def test_the_figures_of_a_run_on_a_table_are_those_that_need_no_images(command, capsys):
-    _, out = command("iris.csv --epochs 2 --quiet")
-    capsys.readouterr()
+@pytest.mark.parametrize(
+    ("text", "figures"),
+    [
+        ("iris.csv", ["curves", "confusion", "activations", "weights"]),
+        ("iris.csv --folds 4 --fold 2 --scale range", ["curves", "confusion", "activations", "weights"]),
+        ("diabetes.csv", ["curves", "weights"]),
+        ("digits.npz", ["features", "curves", "confusion", "mistakes", "activations", "weights"]),
+    ],
+)
+def test_the_figures_of_a_run_are_drawn_again_from_its_own_test_set(command, capsys, monkeypatch, text, figures):
+    _, out = command(f"{text} --epochs 2")
+    accuracy = re.search(r"Test accuracy: ([\d.]+ %) \((\d+) of (\d+) wrong", capsys.readouterr().out)
+    titles = []
+    draw = mlp.plots.confusion
+    monkeypatch.setattr(mlp.plots, "confusion", lambda *args, **more: titles.append(draw(*args, **more).axes[0].get_title()))
     assert plots_command([str(out)]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["curves", "weights"]
+    assert capsys.readouterr().out.splitlines() == [f"{name}: {out / name}.png" for name in figures]
+    for title in titles:
+        share, wrong, n = accuracy.groups()
+        assert title == f"Accuracy {share} ({int(n) - int(wrong)} of {n} examples)"
+
+
+def test_figures_are_refused_where_their_data_is_another_or_gone(command, files, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    table.write_text((files / "iris.csv").read_text())
+    _, out = command(f"{table} --epochs 2 --quiet")
+    table.write_text(table.read_text().replace("\nno,", "\nyes,"))
+    capsys.readouterr()
     assert plots_command([str(out), "--what", "confusion"]) == 2
-    assert "is a run on iris.csv, but only figures of directories of images are drawn" in capsys.readouterr().err
+    assert f"{out}: learned from other data than that of {table}: give --data" in capsys.readouterr().err
+    table.unlink()
+    assert plots_command([str(out)]) == 0
+    said = [line.partition(": ") for line in capsys.readouterr().out.splitlines()]
+    reason = f"left out ({table}: there is no such file or directory)"
+    assert [(name, what.startswith("left")) for name, _, what in said] == [
+        ("curves", False), ("confusion", True), ("activations", True), ("weights", False),
+    ]  # fmt: skip
+    assert [what for name, _, what in said if name == "confusion"] == [reason]
+    assert plots_command([str(out), "--what", "confusion", "--data", str(files / "iris.csv")]) == 0
+    assert plots_command([str(out / "model.npz"), "--what", "confusion", "--data", str(files / "iris.csv")]) == 2
+    assert "doesn't know which examples were its test set: give the run's directory" in capsys.readouterr().err
