@@ -76,6 +76,8 @@ def load_parts(options: argparse.Namespace) -> Parts:
     if options.folds is not None:
         if published or test is not None:
             test = None  # the folds are of the training examples
+        if options.folds > len(data):
+            raise ValueError(f"folds: received {options.folds}, but there are {len(data):,} examples")
         data, test = data.fold(options.fold or 1, options.folds, options.seed)
     elif test is None:
         data, test = _hold_out(data, options.test, options.seed, "test")

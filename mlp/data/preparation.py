@@ -137,7 +137,7 @@ class Preparation:
         return {column.name: array[:, place] for place, column in enumerate(self.columns)}
 
     def scale(self, X: Array, dtype: Any = "float32") -> Array:
-        """X (n, features) of `encode`, scaled; computed in float64 and rounded to the dtype then."""
+        """X (n, features) of `encode`, scaled; computed in float64 and rounded to the dtype, in which it must be finite."""
         if self.columns[0].kind == "pixels" and self.scaling == "none":
             return X
         pairs = [column.offset_and_factor(self.scaling) for column in self.columns for _ in range(column.width)]
@@ -145,7 +145,14 @@ class Preparation:
         scaled = np.empty(X.shape, dtype)
         with np.errstate(over="ignore"):
             for start in range(0, len(X), ROWS):
-                scaled[start : start + ROWS] = (X[start : start + ROWS] - offsets) / factors
+                some = scaled[start : start + ROWS]
+                some[...] = (X[start : start + ROWS] - offsets) / factors
+                if not np.isfinite(some).all():
+                    row, feature = np.argwhere(~np.isfinite(some))[0]
+                    name = [column.name for column in self.columns for _ in range(column.width)][feature]
+                    raise ValueError(
+                        f"column {name!r}: received {X[start + row, feature]:g}, too large for {scaled.dtype} when scaled"
+                    )
         return scaled
 
     def fit(self, X: Array, y: Array, scaling: str) -> "Preparation":

@@ -103,13 +103,12 @@ def describe_columns(preparation: Preparation) -> list[str]:
         return []
     rows = [("column", "kind", "values")]
     for column in (*preparation.columns[:_MOST_COLUMNS], preparation.target):
-        kind = column.kind if column is not preparation.target else f"target, {column.kind}"
+        kind = column.kind if column is not preparation.target else "target"
         if column.mean is None:
             rows.append((column.name, kind, _few(column.values)))
         else:
-            rows.append(
-                (column.name, kind, f"{column.mean:.4g} ± {column.deviation:.4g} ({column.minimum:g} … {column.maximum:g})")
-            )
+            extremes = f"{column.minimum:.4g} … {column.maximum:.4g}"
+            rows.append((column.name, kind, f"{column.mean:.4g} ± {column.deviation:.4g} ({extremes})"))
     left_out = len(preparation.columns) - _MOST_COLUMNS
     if left_out > 0:
         rows.insert(-1, (f"and {left_out:,} more", "", ""))

@@ -86,7 +86,7 @@ def test_command_leaves_out_what_a_model_cannot_show(run, capsys):
 def test_command_refuses_a_damaged_configuration(run, capsys):
     (run / "config.json").write_text("{")
     assert main([str(run)]) == 2
-    assert "config.json: not a run's configuration (" in capsys.readouterr().err
+    assert "config.json: not a run's configuration, or damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
