@@ -176,7 +176,7 @@ def test_decimal_commas_are_no_categories(write, refused):
 
 
 def test_what_is_ignored_is_left_out_of_a_description_too(write):
-    description = {"columns": [{"name": "size"}, {"name": "colour"}], "target": {"name": "price"}}
+    description = {"columns": [{"name": "size"}, {"name": "colour", "kind": "categorical"}], "target": {"name": "price"}}
     data = mlp.read_table(write(SHOP), ignore=["size"], columns=description)
     assert [column.name for column in data.preparation.columns] == ["colour"]
 
