@@ -17,6 +17,7 @@ from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
 from mlp.layers.dense import MOST_UNITS
 from mlp.layers.windows import receptive_fields
+from mlp.threads import one_thread
 
 if TYPE_CHECKING:
     from mlp.data.preparation import Preparation
@@ -155,7 +156,7 @@ class MLP:
         outputs = np.empty((len(X), layers[-1].units), self.dtype)
         size = min(len(X), chunk_size(layers, self.dtype))
         buffers = Buffers(layers, size, self.dtype, learning=False)
-        with np.errstate(all="ignore"):  # what overflows shows in the outputs
+        with one_thread, np.errstate(all="ignore"):  # what overflows shows in the outputs
             for start in range(0, len(X), size):
                 rows = X[start : start + size]
                 if len(rows) < buffers.n:

@@ -11,6 +11,7 @@ from mlp.blas import Array
 from mlp.checks import check_callable, check_flag, check_integer, check_number, counted, shown
 from mlp.optimizers.state import Monitored, State, read_facts
 from mlp.progress import Progress
+from mlp.threads import one_thread
 
 if TYPE_CHECKING:  # which takes long to import: who only predicts need not wait for it
     from scipy.optimize import OptimizeResult
@@ -104,11 +105,13 @@ class Monitor:
         self.started = time.perf_counter()
 
     def __enter__(self) -> Self:
+        one_thread.__enter__()  # for the whole run: what is small is not worth more
         if self.verbose:
             self.progress = Progress(self.total, self.unit)
         return self
 
     def __exit__(self, *_: object) -> None:
+        one_thread.__exit__()
         if self.progress is not None:
             self.progress.close()
 

@@ -21,7 +21,6 @@ from mlp.optimizers.monitor import CONVERGED, DIVERGED, LIMIT, Diverged, Monitor
 from mlp.optimizers.problem import Problem, count_examples
 from mlp.optimizers.rules import Descent
 from mlp.optimizers.state import Position, State, check_position, check_state, plain_state, read_facts, restore_generator
-from mlp.threads import one_thread
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -179,11 +178,7 @@ class Run:
     def minimise(self) -> "OptimizeResult":
         """Train, and say how that ended."""
         try:
-            with (
-                one_thread,
-                self.monitor,
-                np.errstate(all="ignore"),
-            ):  # what overflows shows in the cost, looked at after every step
+            with self.monitor, np.errstate(all="ignore"):  # what overflows shows in the cost, looked at after every step
                 self.train()
             message, status = self._end()
         except Diverged as reason:

@@ -260,6 +260,8 @@ OPTIONS = (
            synonyms=("checkpoint", "checkpoint_every")),
     Option("save_minutes", number(above=0), "files and output",
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
+    Option("threads", integer(1), "files and output", "how many threads may share a product; results don't depend on it", None,
+           "N", absent="as many as are faster", kept=Kept.ANEW, synonyms=("jobs", "n_jobs", "cpus", "cores", "workers")),
     Option("no_plots", kinds.FLAG, "files and output", "draw no pictures of the run", False, kept=Kept.NOT,
            synonyms=("no_pictures", "no_figures", "plots")),
     Option("film", kinds.FLAG, "files and output", "make a film of the first layer's features as they form, features.gif",

@@ -23,6 +23,7 @@ from mlp.checks import counted
 from mlp.data.parts import Parts, load_parts
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
+from mlp.threads import set_threads
 from mlp.train import kinds, report
 from mlp.train.configuration import check_run, configure, lengthen, read_options
 from mlp.train.options import MINIMISERS, OPTIONS, PROG, Kept, arguments_for, build_parser, complete, suit
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"argument --{name.replace('_', '-')}: {message}")
     if lacking:
         report.say(options, f"Not in {options.resume / 'config.json'}, so the defaults are taken: {', '.join(lacking)}")
+    if options.threads is not None:
+        set_threads(options.threads)
     command = cross_validate if folds or (options.folds and options.fold is None) else train
     return cli.run(PROG, lambda: command(options, given, started)[0])
 
