@@ -38,6 +38,21 @@ def test_version_needs_no_installed_distribution(tmp_path):
     assert ended.stdout.strip() == mlp.__version__, ended.stderr
 
 
+def test_names_are_imported_when_they_are_first_used():
+    code = "import sys, mlp; print([name for name in ('numpy', 'scipy', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == "[]"
+    source = (ROOT / "mlp" / "__init__.py").read_text(encoding="utf-8")
+    found = re.findall(r"^    from mlp\.(\w+) import (\w+) as \2$", source, re.MULTILINE)
+    typed = {name: home for home, name in found}
+    assert typed == mlp._HOMES  # what type checkers read is what happens
+    assert {*typed, "plots"} <= set(dir(mlp))
+    for name in typed:
+        assert getattr(mlp, name).__name__ == name
+    with pytest.raises(AttributeError, match="^module 'mlp' has no attribute 'Perceptron'$"):
+        mlp.Perceptron  # noqa: B018
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_links_of_a_page_lead_somewhere(name):
     page = ROOT / name
