@@ -49,7 +49,7 @@ def test_names_are_imported_when_they_are_first_used():
     assert {*typed, "plots"} <= set(dir(mlp))
     for name in typed:
         assert getattr(mlp, name).__name__ == name
-    with pytest.raises(AttributeError, match="^module 'mlp' has no attribute 'Perceptron'$"):
+    with pytest.raises(AttributeError, match=r"^module 'mlp' has no attribute 'Perceptron'$"):
         mlp.Perceptron  # noqa: B018
 
 
