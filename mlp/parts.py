@@ -8,6 +8,7 @@ which came with scipy 1.15; earlier ones take products whole.
 import ctypes
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,17 @@ BATCHED = _find_batched()
 
 def can_be_cut(A: Array, C: Array) -> bool:
     """Whether C = AB is a product that `multiply_in_parts` is for."""
-    return C.size * A.shape[1] >= IN_TWO and C.dtype in BATCHED and C.flags.c_contiguous
+    return C.size * A.shape[1] >= IN_TWO and max(C.shape) >= 2 * STEP and C.dtype in BATCHED and C.flags.c_contiguous
+
+
+def cut(longer: int, multiplications: int) -> list[int]:
+    """Where parts of a product begin, along the longer side of C.
+
+    None is small: on processors with AVX-512, OpenBLAS (before 0.3.34) takes batches of products of up to 100³
+    multiplications to kernels that crash.
+    """
+    parts = min(max(multiplications // IN_MORE, 2), MOST_PARTS, longer // STEP)
+    return [round(number * longer / (parts * STEP)) * STEP for number in range(parts)]
 
 
 def multiply_in_parts(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
@@ -60,11 +71,9 @@ def multiply_in_parts(alpha: float, A: Array, B: Array, beta: float, C: Array) -
 def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) -> Callable[[float], None]:
     """A function of α that makes this product, of matrices that lie there: buffers stay where they are from step to step."""
     (m, inner), (down_a, right_a), (_, n), (down_b, right_b) = shape
-    size, longer = dtype.itemsize, max(m, n)
-    wanted = min(max(m * n * inner // IN_MORE, 2), MOST_PARTS)
-    step = -(-longer // (wanted * STEP)) * STEP
-    starts = range(0, longer, step)
-    lengths = [min(step, longer - start) for start in starts]
+    size = dtype.itemsize
+    starts = cut(max(m, n), m * n * inner)
+    lengths = [stop - start for start, stop in pairwise([*starts, max(m, n)])]
     parts = len(starts)
     whole, real, address = ctypes.c_int * parts, _REAL[dtype] * parts, ctypes.c_void_p * parts
 

@@ -63,6 +63,19 @@ def test_parts_are_decided_by_size_alone():
     assert_array_equal(seen[0], seen[2])
 
 
+@pytest.mark.parametrize("longer", [64, 65, 79, 80, 95, 96, 97, 128, 1000, 60000])
+@pytest.mark.parametrize("times", [1, 3, 20, 1000])
+def test_no_part_is_small(longer, times):
+    """OpenBLAS's batched product crashes on some processors where one has up to 100³ multiplications (its issue 5980)."""
+    multiplications = parts.IN_TWO * times
+    starts = parts.cut(longer, multiplications)
+    lengths = np.diff([*starts, longer])
+    assert len(starts) >= 2
+    assert min(lengths) * (multiplications / longer) > 100**3
+    assert max(lengths) <= 3 * min(lengths)
+    assert all(start % parts.STEP == 0 for start in starts)
+
+
 TRAINED = """
 import mlp, numpy as np
 from mlp.threads import set_threads
