@@ -1,19 +1,18 @@
 """The matrix product that everything else is made of: `gemm`, which computes C ← αAB + βC in place.
 
-All products go through scipy's BLAS, those of vectors too: unlike numpy's it has the factors α and β. Small ones take
-scipy's wrapper. Large ones are cut into parts, by their size alone, which a few threads do side by side (threads.py), each
-by BLAS's own function through ctypes: that takes any distance between rows, and lets other threads run meanwhile.
+All products go through scipy's BLAS, those of vectors too: unlike numpy's it has the factors α and β, and a second
+library's threads, which stay awake for a while after each call, would compete with its own for the cores. Large products
+are cut into parts (parts.py), so that the numbers are the same on any number of threads.
 """
 
 import ctypes
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import daxpy, ddot, dgemm, dgemv, dscal, saxpy, sdot, sgemm, sgemv, sscal
 
-from mlp.threads import run
+from mlp.parts import can_be_cut, multiply_in_parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,12 +25,6 @@ _SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
 
 #: Numbers as BLAS takes them.
 REAL: dict[Any, Any] = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
-
-#: A product of at least so many multiplications is cut in two, and into more parts where each has so many.
-_IN_TWO, _IN_MORE, _MOST_PARTS = 1 << 23, 1 << 26, 8
-
-#: Parts begin at a multiple of so many rows or columns, with which BLAS's kernels go along.
-_STEP = 32
 
 
 def _find_gemm(name: str) -> Callable[..., None] | None:
@@ -50,7 +43,7 @@ def _find_gemm(name: str) -> Callable[..., None] | None:
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
 
 
-#: The function for each dtype; where there is none, products aren't cut, and BLAS's own threads do what they do.
+#: The function for each dtype that takes matrices as they lie; none where scipy doesn't tell where it is.
 GEMM = {dtype: function for dtype, name in zip(REAL, ("sgemm", "dgemm"), strict=True) if (function := _find_gemm(name))}
 
 
@@ -71,8 +64,8 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     if C.shape[1] == 1 and C.flags.c_contiguous:
         gemv(alpha, A, B, beta, C)  # which takes columns (k, 1) as vectors
         return
-    if C.size * A.shape[1] >= _IN_TWO and C.flags.c_contiguous and C.dtype in GEMM:
-        run([partial(_multiply, alpha, *parts, beta) for parts in _cut(A, B, C)])
+    if can_be_cut(A, C):
+        multiply_in_parts(alpha, A, B, beta, C)
         return
     # A view whose transpose is not column-major is column-major itself: BLAS reads it as it lies and transposes.
     b, trans_b = (B.T, 0) if B.flags.c_contiguous else (B, 1)
@@ -81,20 +74,6 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     result = _GEMM[C.dtype](alpha, b, a, beta, target, trans_b, trans_a, 1)
     if result is not target:  # C could not be written in place
         C[...] = result.T
-
-
-def _cut(A: Array, B: Array, C: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """The product AB = C in parts, along the longer side of C."""
-    parts = min(max(C.size * A.shape[1] // _IN_MORE, 2), _MOST_PARTS)
-    along = max(C.shape)
-    starts = range(0, along, -(-along // (parts * _STEP)) * _STEP)
-    for start in starts:
-        part = slice(start, start + starts.step)
-        yield (A[part], B, C[part]) if along == len(C) else (A, B[:, part], C[:, part])
-
-
-def _multiply(alpha: float, A: Array, B: Array, C: Array, beta: float) -> None:
-    product(alpha, A, B, beta, C)(A.ctypes.data, B.ctypes.data, C.ctypes.data)
 
 
 def product(alpha: float, A: Array, B: Array, beta: float, C: Array) -> Callable[[int, int, int], None]:

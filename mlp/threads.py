@@ -1,22 +1,181 @@
-"""`run`: parts of a computation, shared out among a few threads; `one_thread`: BLAS without threads of its own meanwhile.
+"""How the processors share the work: BLAS's threads for large products, threads of our own for tasks made of many steps.
 
-BLAS's own threads stay awake between two products, waiting: fast on an idle machine, and two to twenty times slower than a
-single thread where another program wants the same cores. The threads here sleep, and what a sleeping one hasn't begun
-when it is wanted is done by the caller. How a computation is cut into parts must depend on its size alone: the numbers
-are then the same, to the bit, whatever the number of threads and whoever did which part.
+BLAS's threads stay awake, waiting, between two products. On an idle machine that is fast; where another program wants the
+same processors, it is two to twenty times slower than one thread. So all that is small is one thread's work (`one_thread`),
+and for each large product it is found out, by trying both now and then, which is faster (`Pace`). Tasks of many small
+steps, such as a convolution's, are shared out among threads that sleep in between (`run`).
+
+Results don't depend on any of this. How a computation is cut into parts depends on its size alone, each part is one
+thread's work, and it doesn't matter whose.
 """
 
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import scipy
 
 from mlp.checks import check_integer
 
 Task = Callable[[], object]
+
+#: After how many seconds what was slower is tried again, and how many times in a row, at most.
+_EVERY, _TRIES = 2.0, 3
+
+
+@cache
+def blas_libraries() -> list[Any]:
+    """The BLAS libraries that came with scipy and numpy, in this order; none where they use others."""
+    found = []
+    for package in (scipy, np):
+        folder = Path(str(package.__file__)).resolve().parent
+        for path in sorted([*folder.parent.glob(f"{folder.name}.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
+            try:
+                found.append(ctypes.CDLL(str(path)))
+            except OSError:
+                continue
+    return found
+
+
+@cache
+def _thread_counts() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """What tells and sets how many threads each of them uses."""
+    found = []
+    for library in blas_libraries():
+        for ending in ("", "64_"):
+            tell = getattr(library, f"scipy_openblas_get_num_threads{ending}", None)
+            set_to = getattr(library, f"scipy_openblas_set_num_threads{ending}", None)
+            if tell and set_to:
+                found.append((tell, set_to))
+    return found
+
+
+@cache
+def _own_counts() -> list[int]:
+    """How many threads each of them uses when it is left alone."""
+    return [tell() for tell, _ in _thread_counts()]
+
+
+_limit: int | None = None
+
+
+def get_threads() -> int:
+    """How many threads may share the work: what was set, or else as many as BLAS uses when left alone, which its environment
+    variables decide. One, where BLAS can't be kept from using threads of its own."""
+    return _limit or min(_own_counts(), default=1)
+
+
+def set_threads(number: int | None) -> None:
+    """Let so many threads share the work from now on, at least 1; None: as many as BLAS would use, where that is faster.
+    Results don't depend on it."""
+    global _limit
+    _limit = None if number is None else check_integer("threads", number, at_least=1)
+
+
+# BLAS's threads
+
+
+class Pace:
+    """On how many threads a product of one shape is faster, by what it took lately: one, or all there are."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, list[float]] = {}
+        #: The medians of these.
+        self.usual: dict[int, float] = {}
+        self.trial, self.left, self.next = 1, 0, 0.0
+
+    def choose(self, most: int) -> int:
+        """How many threads to take next, 1 or `most`."""
+        for threads in (most, 1):
+            if len(self.seconds.setdefault(threads, [])) < _TRIES:
+                return threads
+        if self.left:
+            return self.trial
+        faster, slower = (most, 1) if self.usual[most] <= self.usual[1] else (1, most)
+        if time.monotonic() < self.next:
+            return faster
+        self.trial, self.left, self.next = slower, _TRIES, time.monotonic() + _EVERY
+        return slower
+
+    def record(self, threads: int, seconds: float) -> None:
+        """That is what it took."""
+        lately = self.seconds[threads]
+        lately.append(seconds)
+        del lately[:-_TRIES]
+        self.usual[threads] = sorted(lately)[len(lately) // 2]
+        if self.left and threads == self.trial:
+            hopeless = seconds > 2 * min(self.usual.values())
+            self.left = 0 if hopeless else self.left - 1
+
+
+class _OneThread:
+    """BLAS without threads of its own, in the whole process, for as long as any thread is `with` it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: How deep in `with` each thread is.
+        self._inside: dict[int, int] = {}
+        self._before: list[tuple[Callable[[int], None], int]] = []
+        self._paces: dict[Hashable, Pace] = {}
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                _own_counts()  # seen before they are changed
+                self._before = [(set_to, count) for tell, set_to in _thread_counts() if (count := tell()) > 1]
+                for set_to, _ in self._before:
+                    set_to(1)
+            me = threading.get_ident()
+            self._inside[me] = self._inside.get(me, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            me = threading.get_ident()
+            self._inside[me] -= 1
+            if not self._inside[me]:
+                del self._inside[me]
+            if not self._inside:
+                for set_to, count in self._before:
+                    set_to(count)
+
+    def share(self, multiply: Callable[[float], None], alpha: float, shape: Hashable) -> None:
+        """Make a product of that shape, cut into parts, on several of BLAS's threads where that is faster.
+
+        Where another thread of this process is at work as well, on one: it must not see BLAS set to more.
+        """
+        with self:
+            most = get_threads()
+            if most == 1 or len(self._inside) > 1:
+                multiply(alpha)
+                return
+            pace = self._paces.get(shape)
+            if pace is None:
+                pace = self._paces[shape] = Pace()
+            threads = _limit or pace.choose(most)
+            set_to = _thread_counts()[0][1]
+            with self._lock:  # which keeps others from entering
+                start = time.perf_counter()
+                set_to(threads)
+                try:
+                    multiply(alpha)
+                finally:
+                    set_to(1)
+                seconds = time.perf_counter() - start
+            if _limit is None:
+                pace.record(threads, seconds)
+
+
+one_thread = _OneThread()
+
+
+# Threads of our own
 
 
 class _Job:
@@ -51,46 +210,6 @@ class _Helper(threading.Thread):
 
 
 _helpers: list[_Helper] = []
-_limit: int | None = None
-
-
-@cache
-def _libraries() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
-    """What tells and sets the number of threads of each BLAS at work here, numpy's and scipy's; none where they don't say."""
-    import numpy as np
-    import scipy
-
-    found = []
-    for package in (np, scipy):
-        folder = Path(str(package.__file__)).resolve().parent
-        for path in sorted([*folder.parent.glob(f"{folder.name}.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
-            for ending in ("64_", ""):
-                try:
-                    library = ctypes.CDLL(str(path))
-                    tell = getattr(library, f"scipy_openblas_get_num_threads{ending}")
-                    set_to = getattr(library, f"scipy_openblas_set_num_threads{ending}")
-                except (OSError, AttributeError):
-                    continue
-                found.append((tell, set_to))
-    return found
-
-
-def get_threads() -> int:
-    """How many threads share the work: what was set, or else as many as BLAS would use when left alone, which its environment
-    variables decide. One, where BLAS can't be kept from using threads of its own."""
-    return _limit or min(_own_threads(), default=1)
-
-
-def set_threads(number: int | None) -> None:
-    """Let so many threads share the work from now on, at least 1; None: as at the beginning. Results don't depend on it."""
-    global _limit
-    _limit = None if number is None else check_integer("threads", number, at_least=1)
-
-
-@cache
-def _own_threads() -> list[int]:
-    """How many threads each BLAS uses when it is left alone."""
-    return [tell() for tell, _ in _libraries()]
 
 
 def run(tasks: Sequence[Task]) -> None:
@@ -122,33 +241,3 @@ def _awaken(number: int) -> list[_Helper]:
 # A process that is forked has no threads but the one that forked it.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.clear)
-
-
-class _OneThread:
-    """How deep in `with one_thread` blocks the process is, in all threads; the first sets, and the last restores."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._before: list[tuple[Callable[[int], None], int]] = []
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._depth += 1
-            if self._depth > 1:
-                return
-            _own_threads()  # seen before they are changed
-            self._before = [(set_to, count) for tell, set_to in _libraries() if (count := tell()) > 1]
-            for set_to, _ in self._before:
-                set_to(1)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
-                for set_to, count in self._before:
-                    set_to(count)
-
-
-#: BLAS without threads of its own, in the whole process, for as long as any thread is `with` it.
-one_thread = _OneThread()

@@ -1,0 +1,90 @@
+"""`multiply_in_parts`: a large matrix product, cut into parts by its size alone, in one call of BLAS's batched product.
+
+Each part is the work of one thread, so that the numbers don't depend on how many threads there are, and thus not on what
+else the machine was doing (threads.py). OpenBLAS has a batched product (`cblas_?gemm_batch`, as others do) from 0.3.28 on,
+which came with scipy 1.15; earlier ones take products whole.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mlp.threads import blas_libraries, one_thread
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+#: A product of at least so many multiplications is cut in two, and into more parts where each has so many.
+IN_TWO, IN_MORE, MOST_PARTS = 1 << 23, 1 << 26, 8
+
+#: Parts begin at a multiple of so many rows or columns, with which BLAS's kernels go along.
+STEP = 32
+
+#: What CBLAS calls matrices: row by row; and whether they are to be transposed.
+_ROW_MAJOR, _AS_IS, _TRANSPOSED = 101, 111, 112
+
+_REAL: dict[Any, Any] = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
+
+
+def _find_batched() -> dict[Any, Any]:
+    """BLAS's batched product for each dtype, in scipy's library; none where it has none."""
+    found = {}
+    for dtype, letter in zip(_REAL, "sd", strict=True):
+        for library in blas_libraries()[:1]:
+            function = getattr(library, f"scipy_cblas_{letter}gemm_batch", None)
+            if function is not None:
+                function.restype = None
+                found[dtype] = function
+    return found
+
+
+BATCHED = _find_batched()
+
+
+def can_be_cut(A: Array, C: Array) -> bool:
+    """Whether C = AB is a product that `multiply_in_parts` is for."""
+    return C.size * A.shape[1] >= IN_TWO and C.dtype in BATCHED and C.flags.c_contiguous
+
+
+def multiply_in_parts(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
+    """C ← αAB + βC: A (m, k), B (k, n), C (m, n) row by row, A and B row by row or column by column. With β = 0, C need not
+    hold numbers yet."""
+    shape = A.shape, A.strides, B.shape, B.strides
+    addresses = A.ctypes.data, B.ctypes.data, C.ctypes.data
+    one_thread.share(_prepare(C.dtype, shape, addresses, beta), alpha, shape)
+
+
+@lru_cache(maxsize=256)
+def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) -> Callable[[float], None]:
+    """A function of α that makes this product, of matrices that lie there: buffers stay where they are from step to step."""
+    (m, inner), (down_a, right_a), (_, n), (down_b, right_b) = shape
+    size, longer = dtype.itemsize, max(m, n)
+    wanted = min(max(m * n * inner // IN_MORE, 2), MOST_PARTS)
+    step = -(-longer // (wanted * STEP)) * STEP
+    starts = range(0, longer, step)
+    lengths = [min(step, longer - start) for start in starts]
+    parts = len(starts)
+    whole, real, address = ctypes.c_int * parts, _REAL[dtype] * parts, ctypes.c_void_p * parts
+
+    def same(value: int) -> Any:
+        return whole(*[value] * parts)
+
+    (trans_a, lda), (trans_b, ldb) = (
+        (_AS_IS, down // size) if right == size else (_TRANSPOSED, right // size)
+        for down, right in ((down_a, right_a), (down_b, right_b))
+    )
+    rows, columns = (whole(*lengths), same(n)) if m >= n else (same(m), whole(*lengths))
+    strides = (down_a, 0, n * size) if m >= n else (0, right_b, size)  # by which parts of A, B and C follow each other
+    a, b, c = (address(*[first + start * stride for start in starts]) for first, stride in zip(addresses, strides, strict=True))
+    factor, beta_each = real(), real(*[beta] * parts)
+    function = BATCHED[dtype]
+    before = _ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)
+    arguments = *before, factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)
+
+    def multiply(alpha: float) -> None:
+        factor[:] = [alpha] * parts
+        function(*arguments)
+
+    return multiply
