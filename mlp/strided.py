@@ -8,12 +8,12 @@ be had, numpy adds up copies of the products.
 
 import ctypes
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlp.blas import Array
+from mlp.threads import blas_libraries
 
 #: What CBLAS calls row-major order, and matrices as they lie or transposed.
 _ROW_MAJOR, _AS_IT_LIES, _TRANSPOSED = 101, 111, 112
@@ -23,18 +23,16 @@ _SMALL = 1 << 19
 
 
 def _find_gemm(name: str, real: Any) -> Callable[..., None] | None:
-    """The function of that name, such as "sgemm", in the BLAS library that came with numpy; None where there is none."""
-    folder = Path(np.__file__).parent
-    for path in sorted([*folder.parent.glob("numpy.libs/*openblas*"), *folder.glob(".dylibs/*openblas*")]):
+    """The function of that name, such as "sgemm", in the BLAS library that came with numpy, or else with scipy, or None."""
+    for library in reversed(blas_libraries()):
         for ending, whole in (("64_", ctypes.c_int64), ("", ctypes.c_int)):
-            try:
-                function = getattr(ctypes.CDLL(str(path)), f"scipy_cblas_{name}{ending}")
-            except (OSError, AttributeError):
-                continue
-            matrix = ctypes.c_void_p, whole
-            function.argtypes = *[ctypes.c_int] * 3, *[whole] * 3, real, *matrix, *matrix, real, *matrix
-            function.restype = None
-            return function  # type: ignore[no-any-return]
+            function: Any = getattr(library, f"scipy_cblas_{name}{ending}", None)
+            if function is not None:
+                matrix = ctypes.c_void_p, whole
+                function.argtypes = *[ctypes.c_int] * 3, *[whole] * 3, real, *matrix, *matrix, real, *matrix
+                function.restype = None
+                found: Callable[..., None] = function
+                return found
     return None
 
 
