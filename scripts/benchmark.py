@@ -30,6 +30,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import benchmark_images as images
 import numpy as np
 
 #: layers, hidden activation, batch size (None: all examples at once) and how to train; "what" says what a round does.
@@ -44,14 +45,24 @@ ROWS = {
     "g800": {"sizes": [784, 800, 10], "hidden": "relu", "batch": None, "what": "gradient"},
     "h": {"sizes": [784, 256, 10], "hidden": "logistic", "batch": None, "decay": 1e-4, "what": "lbfgs"},
     "i": {"what": "command"},
+    **{
+        f"j{batch}": {"images": "conv:20:5,pool:2,conv:50:5,pool:2,500", "hidden": "relu", "batch": batch}
+        for batch in (64, 32, 128)
+    },
+    "k": {"images": "conv:6:5:padding=2,meanpool:2,conv:16:5,meanpool:2,120,84", "hidden": "tanh", "batch": 64},
+    "l": {"images": "conv:5:5:stride=2:padding=1,conv:50:5:stride=2,100", "hidden": "tanh", "batch": 64},
     "m": {"sizes": [784, 256, 10], "hidden": "relu", "batch": None, "what": "product"},
     "m30": {"sizes": [784, 500, 250, 30, 250, 500, 784], "hidden": "logistic", "batch": None, "what": "product"},
 }
-ENGINES = ("mlp", "products", "torch", "torch.compile", "jax", "jax.scan", "scikit-learn")
+for row in ROWS.values():
+    if "images" in row:
+        row.update(rate=0.01, momentum=0.9)
+ENGINES = ("mlp", "products", "torch", "torch.channels_last", "torch.compile", "jax", "jax.scan", "scikit-learn")
 MODULES = {
     "mlp": "mlp",
     "products": "mlp",
     "torch": "torch",
+    "torch.channels_last": "torch",
     "torch.compile": "torch",
     "jax": "jax",
     "jax.scan": "jax",
@@ -63,7 +74,8 @@ TYING = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "GOTO_", "KMP_", "XLA_FLAGS", "TO
 def title(key, row):
     if row.get("what") == "command":
         return "i  the whole command (mlp with --quiet --no-plots), to a model of ≥ 98 %"
-    name = "-".join(map(str, row["sizes"])) + f" {row['hidden']}"
+    name = f"{row['images']},10" if "images" in row else "-".join(map(str, row["sizes"]))
+    name += f" {row['hidden']}"
     what = {"gradient": "cost and gradient", "lbfgs": "50 L-BFGS iterations", "product": "a Hessian product, 10,000 examples"}
     how = what.get(row.get("what"), "")
     if not how:
@@ -86,9 +98,8 @@ def mlp_round(row, n):
     import mlp
 
     X, y = load(n)
-    net = mlp.MLP(
-        row["sizes"], hidden=row["hidden"], output="logistic" if "cost" in row else "softmax", init="glorot_uniform", seed=0
-    )
+    output = "logistic" if "cost" in row else "softmax"
+    net = images.make(row) if "images" in row else mlp.MLP(row["sizes"], hidden=row["hidden"], output=output, seed=0)
     objective = mlp.Objective(net, X, y, cost=row.get("cost"), weight_decay=row.get("decay", 0.0))
     start = net.theta.copy()
     if row.get("what") == "gradient":
@@ -103,6 +114,8 @@ def mlp_round(row, n):
 
 def products_round(row, n):
     """The matrix products of mlp's steps alone: forward, propagate and gradient of every layer."""
+    if "images" in row:
+        return images.products_round(row, n)
     from mlp.backprop import CHUNK
     from mlp.blas import gemm
 
@@ -132,10 +145,14 @@ def products_round(row, n):
     return epoch
 
 
-def torch_round(row, n, compiled=False):
+def torch_round(row, n, compiled=False, channels_last=False):
     import torch
 
     X, y = load(n)
+    if "images" in row:
+        return None if compiled else images.torch_round(row, X, y, channels_last)
+    if channels_last:
+        return None
     X, y = torch.from_numpy(X.astype(np.float32) / 255), torch.from_numpy(y)
     activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid}[row["hidden"]]
     torch.manual_seed(0)
@@ -217,6 +234,8 @@ def jax_round(row, n, scanned=False):
     if row.get("what") == "lbfgs":
         return None
     X, y = load(n)
+    if "images" in row:
+        return None if scanned else images.jax_round(row, X, y)
     X, y = jnp.asarray(X.astype(np.float32) / 255), jnp.asarray(y.astype(np.int32))
     rng = np.random.default_rng(0)
     sizes = list(zip(row["sizes"], row["sizes"][1:], strict=False))
@@ -284,7 +303,7 @@ def sklearn_round(row, n):
 
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-    if row.get("what") == "gradient":
+    if row.get("what") == "gradient" or "images" in row:
         return None
     warnings.simplefilter("ignore")  # it warns that it has not converged
     X, y = load(n)
@@ -366,6 +385,7 @@ ROUNDS = {
     "mlp": mlp_round,
     "products": products_round,
     "torch": torch_round,
+    "torch.channels_last": lambda row, n: torch_round(row, n, channels_last=True),
     "torch.compile": lambda row, n: None if row.get("what") == "lbfgs" else torch_round(row, n, compiled=True),
     "jax": jax_round,
     "jax.scan": lambda row, n: None if row["batch"] is None else jax_round(row, n, scanned=True),
@@ -524,7 +544,9 @@ def draw(results, path):
 
     figure = Figure(figsize=(9, 1 + 1.1 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 1, squeeze=False)[:, 0]
-    colours = dict(zip(ENGINES, ("#0072B2", "#999999", "#D55E00", "#E69F00", "#009E73", "#56B4E9", "#CC79A7"), strict=True))
+    colours = dict(
+        zip(ENGINES, ("#0072B2", "#999999", "#D55E00", "#F0E442", "#E69F00", "#009E73", "#56B4E9", "#CC79A7"), strict=True)
+    )
     for ax, (key, facts) in zip(axes, results.items(), strict=True):
         names = list(facts)
         bars = ax.barh(names, [facts[name]["seconds"] for name in names], color=[colours[name] for name in names])

@@ -29,7 +29,7 @@ SCRIPTS = [
     ),
     (
         "benchmark.py",
-        "--quick --rows a,g --engines mlp,products --examples 500",
+        "--quick --rows a,g,k --engines mlp,products --examples 500",
         r"a  784-30-10 logistic, batch 10\n +mlp +\d+\.\d+ s\n +products +\d+\.\d+ s   mlp / products: \d",
     ),
 ]
@@ -68,7 +68,9 @@ def test_pictures_go_to_the_checkout_and_git_ignores_them(tmp_path):
 
 
 #: All but what several of them share.
-PROGRAMS = sorted(set(DIRECTORY.glob("*.py")) - {DIRECTORY / "picture.py", DIRECTORY / "damaged_files.py"})
+PROGRAMS = sorted(
+    set(DIRECTORY.glob("*.py")) - {DIRECTORY / "picture.py", DIRECTORY / "damaged_files.py", DIRECTORY / "benchmark_images.py"}
+)
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)

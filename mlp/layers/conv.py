@@ -117,11 +117,11 @@ class Conv(ImageLayer):
         def add_up(part: Part) -> None:
             part.Z[...] = Delta[:, part.columns]
             part.dW[...] = 0
-            add_products(part.windows, part.rows.swapaxes(1, 2), part.dW)
+            add_products(part.rows, part.windows.swapaxes(1, 2), part.dW)
             (part.rows @ scratch.ones[: part.rows.shape[2]]).sum(axis=0, out=part.db)
 
         scratch.share(add_up)
-        self.W += alpha * scratch.dW.sum(axis=0).T
+        self.W += alpha * scratch.dW.sum(axis=0)
         self.b += alpha * scratch.db.sum(axis=0)
 
     def add_squares(self, Delta: Array, A: Array, scratch: Lowered) -> None:

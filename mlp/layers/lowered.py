@@ -35,7 +35,7 @@ class Lowered:
         Z: room for Z or Δ in the order of the products, (rows, maps, columns, n).
         ones: as many as there are columns and examples: a sum over them is a product.
         parts: some columns of places each.
-        dW, db: their shares of the gradient, (parts, K·K·channels, maps) and (parts, maps).
+        dW, db: their shares of the gradient, (parts, maps, K·K·channels) and (parts, maps).
     """
 
     def __init__(self, windows: Windows, maps: int, n: int, dtype: Any):
@@ -46,7 +46,7 @@ class Lowered:
         work = self.Z.size * high * wide * channels
         several = cut(columns, min(max(work // _IN_MORE, 2), _MOST_PARTS) if work >= _IN_TWO else 1)
         self.ones = np.ones(columns * n, dtype)
-        self.dW = np.empty((len(several), high * wide * channels, maps), dtype)
+        self.dW = np.empty((len(several), maps, high * wide * channels), dtype)
         self.db = np.empty((len(several), maps), dtype)
         self.parts = [Part(self, some, *sums) for some, *sums in zip(several, self.dW, self.db, strict=True)]
 
@@ -109,7 +109,7 @@ class Part:
         columns: which.
         windows: the matrices of what is lowered, (rows, K·K·channels, columns·n); those of neighbouring rows overlap.
         rows, Z: Z or Δ as matrices (rows, maps, columns·n), and by place (rows, columns, maps, n).
-        dW, db: this part's share of the gradient, (K·K·channels, maps) and (maps,).
+        dW, db: this part's share of the gradient, (maps, K·K·channels) and (maps,).
     """
 
     def __init__(self, of: Lowered, columns: slice, dW: Array, db: Array):
@@ -131,7 +131,7 @@ class Part:
     def _matrices(self, lowered: Array) -> Array:
         """The windows of each row of places, as they lie in what is lowered."""
         row, _, input_, _, number = lowered.strides
-        shape = len(self.of.Z), len(self.dW), (self.columns.stop - self.columns.start) * self.of.n
+        shape = len(self.of.Z), self.dW.shape[1], (self.columns.stop - self.columns.start) * self.of.n
         return as_strided(lowered[:, :, :, self.columns], shape, (self.of.of.stride[0] * row, input_, number))
 
     def lower(self, images: Array) -> None:

@@ -111,11 +111,16 @@ def test_pytorch_says_the_same(reference, number):
 
 
 @for_each_network
-@pytest.mark.parametrize("plain", [False, True], ids=["blas", "numpy alone"])
-def test_pytorch_said_the_same(reference, number, plain, monkeypatch):
-    """Values in by_torch.npz, for where torch isn't; and the same numbers where BLAS's functions can't be had."""
-    if plain:
+@pytest.mark.parametrize("way", ["blas", "numpy alone", "in parts"])
+def test_pytorch_said_the_same(reference, number, way, monkeypatch):
+    """Values in by_torch.npz, for where torch isn't; and the same numbers where BLAS's functions can't be had, and where the
+    work is shared out."""
+    if way == "blas":
+        monkeypatch.setattr(mlp.strided, "_SMALL", 0)
+    if way == "numpy alone":
         monkeypatch.setattr(mlp.strided, "GEMM", {})
+    if way == "in parts":
+        monkeypatch.setattr(mlp.layers.lowered, "_IN_TWO", 0)
     with np.load(reference.FILE) as file:
         compare(reference, number, {name[2:]: file[name] for name in file.files if name.startswith(f"{number}/")})
 
