@@ -77,6 +77,13 @@ ACTIVATIONS: dict[type[Activation], Routine] = {
     σ.Logistic: Routine("logistic", functions.elementwise("logistic", "0.5f * tanhf(0.5f * z) + 0.5f")),
     σ.Tanh: Routine("tanh", functions.elementwise("tanh", "tanhf(z)")),
     σ.Softmax: Routine("softmax", functions.SOFTMAX),
+    σ.LeakyReLU: Routine(
+        "leaky_relu", functions.elementwise("leaky_relu", "z > 0.0f ? z : slope * z", "slope"), lambda σ: [σ.slope]
+    ),
+    σ.ELU: Routine("elu", functions.elementwise("elu", "z > 0.0f ? z : alpha * expm1f(z)", "alpha"), lambda σ: [σ.alpha]),
+    σ.GELU: Routine("gelu", functions.elementwise("gelu", "0.5f * z * erfcf(-0.70710678f * z)")),
+    σ.SiLU: Routine("silu", functions.elementwise("silu", "z / (1.0f + expf(-z))")),
+    σ.Exponential: Routine("exponential", functions.elementwise("exponential", "expf(z)")),
 }
 
 
