@@ -63,7 +63,7 @@ class ELU(Activation):
     keeps_z = True
 
     def __init__(self, alpha: float = 1.0):
-        self._alpha = check_number("alpha", alpha, above=0)
+        self._alpha = check_number("alpha", alpha, at_least=1e-30, at_most=1e30)
         self.name = f"{self.name}:{self._alpha!r}"
 
     @property

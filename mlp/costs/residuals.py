@@ -38,7 +38,7 @@ class Huber(Cost):
     parameters = ("delta",)
 
     def __init__(self, delta: float = 1.0):
-        self._delta = check_number("delta", delta, above=0)
+        self._delta = check_number("delta", delta, at_least=1e-30, at_most=1e30)
         self.name = f"{self.name}:{self._delta!r}"
 
     @property
