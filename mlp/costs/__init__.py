@@ -32,6 +32,7 @@ from mlp.costs.matching import LogisticCrossEntropy as LogisticCrossEntropy
 from mlp.costs.matching import Poisson as Poisson
 from mlp.costs.matching import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from mlp.costs.names import COSTS as COSTS
+from mlp.costs.names import CROSS_ENTROPY as CROSS_ENTROPY
 from mlp.costs.names import SYNONYMS as SYNONYMS
 from mlp.costs.names import add_up as add_up
 from mlp.costs.names import check_numbers as check_numbers

@@ -10,6 +10,7 @@ import numpy as np
 
 import mlp
 from mlp.blas import Array
+from mlp.costs import Poisson
 from mlp.data import Preparation, prepare, read_data
 from mlp.data.roles import read_description
 from mlp.train.options import suit
@@ -46,6 +47,14 @@ class Parts:
     def outputs(self) -> int:
         """How many outputs a network for this data has."""
         return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def output(self) -> str:
+        """The output activation that suits what is predicted."""
+        target = self.preparation.target
+        if self.classes is not None:
+            return "softmax"
+        return "exponential" if target is not None and target.kind == "count" else "identity"
 
     @property
     def noun(self) -> str:
@@ -104,7 +113,7 @@ def _read(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples | Non
         options.target,
         categorical=options.categorical or (),
         ignore=options.ignore or (),
-        task=options.task,
+        task="counts" if options.cost == Poisson.name and options.task != "classification" else options.task,
         columns=_columns_file(options),
     )
 

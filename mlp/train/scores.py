@@ -7,6 +7,7 @@ import numpy as np
 
 import mlp
 from mlp.blas import Array
+from mlp.costs import Poisson
 from mlp.network import labels_from
 
 
@@ -22,7 +23,9 @@ class Score:
             class (or its mean).
         largest: that class's name.
         rmse: in regression, the root mean square error in the target's own units.
+        mae: in regression, the mean absolute error, in the same units.
         r2: the share of the test targets' variance that is explained, 1 − Σ(y − ŷ)²/Σ(y − ȳ)²; NaN where they have none.
+        deviance: of counts, the mean Poisson deviance, in the target's own units; and what answering the mean gives.
         counts: (classes, classes) how often each true class (row) was taken for each.
     """
 
@@ -32,7 +35,9 @@ class Score:
     plain: float = 0.0
     largest: str = ""
     rmse: float | None = None
+    mae: float | None = None
     r2: float | None = None
+    deviance: tuple[float, float] | None = None
     counts: Array | None = None
 
     @property
@@ -44,7 +49,9 @@ class Score:
         """What a model file says of it."""
         if self.rmse is None:
             return {"test_cost": self.cost, "test_accuracy": self.right / self.n}
-        return {"test_cost": self.cost, "test_rmse": self.rmse, "test_r2": None if np.isnan(self.r2 or 0.0) else self.r2}
+        found = {"test_cost": self.cost, "test_rmse": self.rmse, "test_mae": self.mae, "test_r2": self.r2}
+        found |= {} if self.deviance is None else {"test_deviance": self.deviance[0]}
+        return {name: None if np.isnan(value or 0.0) else value for name, value in found.items()}
 
     def line(self) -> str:
         """The line that a run is for."""
@@ -54,9 +61,13 @@ class Score:
                 f"Test accuracy: {100 * self.right / self.n:.2f} % ({self.n - self.right:,} of {self.n:,} wrong{alone}), "
                 f"test cost {self.cost:.4f}"
             )
+        deviance = ""
+        if self.deviance is not None:
+            own, plain = self.deviance
+            deviance = f"mean Poisson deviance {own:.4g} (predicting the mean: {plain:.4g}), "
         return (
             f"Test error: {self.rmse:.4g} (root mean square, {self.n:,} examples; predicting the mean: {self.plain:.4g}), "
-            f"R² {self.r2:.4f}, test cost {self.cost:.4f}"
+            f"mean absolute error {self.mae:.4g}, {deviance}R² {self.r2:.4f}, test cost {self.cost:.4f}"
         )
 
     def per_class(self, classes: tuple[str, ...]) -> list[str]:
@@ -94,12 +105,24 @@ def score(net: mlp.MLP, test: mlp.Examples, cost: Any, plain: float) -> Score:
     assert test.preparation is not None
     offset, factor = test.preparation.target_offset_and_factor
     true = test.y * factor + offset
-    errors = test.preparation.answers(net.forward(test.X)) - true
+    given = test.preparation.answers(net.forward(test.X))
+    errors, mean = given - true, plain * factor + offset
     spread = float(np.sum((true - true.mean()) ** 2))
     return Score(
         len(test),
         tested.cost,
-        plain=float(np.sqrt(np.mean((plain * factor + offset - true) ** 2))),
+        plain=float(np.sqrt(np.mean((mean - true) ** 2))),
         rmse=float(np.sqrt(np.mean(errors**2))),
+        mae=float(np.mean(np.abs(errors))),
         r2=1 - float(np.sum(errors**2)) / spread if spread else float("nan"),
+        deviance=(_deviance(true, given), _deviance(true, np.full_like(true, mean)))
+        if net.output.name == "exponential"
+        else None,
     )
+
+
+def _deviance(true: Array, given: Array) -> float:
+    """The mean Poisson deviance of rates (n,) for counts (n,)."""
+    A = given[None]
+    with np.errstate(all="ignore"):
+        return 2 * float(np.mean(Poisson().values(np.log(A), A, true[None], np.empty_like(A))))
