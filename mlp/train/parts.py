@@ -107,13 +107,14 @@ def _read(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples | Non
         training, _, test = mlp.load_mnist(validation=0)
         return training, test
     place = Path(options.data)
+    rates = options.cost == Poisson.name or (options.cost is None and options.output == Poisson.output)
     inner = place / "mnist"
     return read_data(
         inner if inner.is_dir() and not any(place.glob("*-ubyte*")) else place,
         options.target,
         categorical=options.categorical or (),
         ignore=options.ignore or (),
-        task="counts" if options.cost == Poisson.name and options.task != "classification" else options.task,
+        task="counts" if rates and options.task != "classification" else options.task,
         columns=_columns_file(options),
     )
 

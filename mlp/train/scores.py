@@ -107,6 +107,8 @@ def score(net: mlp.MLP, test: mlp.Examples, cost: Any, plain: float) -> Score:
     true = test.y * factor + offset
     given = test.preparation.answers(net.forward(test.X))
     errors, mean = given - true, plain * factor + offset
+    target = test.preparation.target
+    rates = net.output.name == "exponential" and target is not None and target.kind == "count"
     spread = float(np.sum((true - true.mean()) ** 2))
     return Score(
         len(test),
@@ -115,9 +117,7 @@ def score(net: mlp.MLP, test: mlp.Examples, cost: Any, plain: float) -> Score:
         rmse=float(np.sqrt(np.mean(errors**2))),
         mae=float(np.mean(np.abs(errors))),
         r2=1 - float(np.sum(errors**2)) / spread if spread else float("nan"),
-        deviance=(_deviance(true, given), _deviance(true, np.full_like(true, mean)))
-        if net.output.name == "exponential"
-        else None,
+        deviance=(_deviance(true, given), _deviance(true, np.full_like(true, mean))) if rates else None,
     )
 
 
