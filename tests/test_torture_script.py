@@ -1,4 +1,5 @@
-"""scripts/torture.py with damaged_files.py, each part in a small setting, and with planted bugs, which it must find."""
+"""scripts/torture.py with damaged_files.py and damaged_tables.py, each part in a small setting, and with planted bugs, which
+it must find."""
 
 import importlib
 import os
@@ -36,6 +37,7 @@ def damaged_files(monkeypatch):
     [
         ("kills", "3", r"kills survived: 3 of 3 runs \(\d+ kills: .+\), \d+ s"),
         ("files", "1000", r"mutated files that escaped: 0 of 1,000 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
+        ("tables", "300", r"mutated tables that escaped: 0 of 300 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
         ("offsets", "150", r"checkpoints lost: 0 of 632 failing writes, \d+ s"),
         ("saves", "400", r"concurrent saves that damaged something: 0 of 400 \([\d,]+ loads\), \d+ s"),
     ],
