@@ -143,8 +143,10 @@ def check_table(kind: str, path: Path, data: mlp.Examples) -> None:
     """Raise unless examples that were read are what an independent reader reads in the file."""
     assert np.isfinite(data.X).all(), "numbers that are not finite"
     if kind.endswith("npz"):
-        with np.load(path) as arrays:
-            X, labels = arrays["X"], arrays["y"].tolist()
+        with warnings.catch_warnings(action="ignore"), np.load(path) as archive:
+            arrays = {name.lower(): archive[name] for name in archive.files if name.lower() in ("x", "y", "x_train", "y_train")}
+        X, labels = (arrays.get(name, arrays.get(f"{name}_train")) for name in ("x", "y"))
+        labels = labels.tolist()
         assert np.array_equal(data.X, X.reshape(len(data.X), -1)), "other X"
     else:
         columns = columns_of(kind, path, len(data))

@@ -5,6 +5,7 @@ Each member is checked before memory is taken for it.
 
 import io
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:
         raise ValueError(f"{info.filename} is in version {version} of .npy, which is not known")
-    shape, fortran, dtype = _READERS[version](stream)
+    with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+        shape, fortran, dtype = _READERS[version](stream)
     if dtype.hasobject:
         raise ValueError(
             f"{info.filename} holds Python objects, which are not loaded: save texts with .astype(str), numbers as numbers"

@@ -55,3 +55,13 @@ def test_a_picture_that_is_read_wrongly_is_found(tables, tmp_path, monkeypatch):
     assert tables.outcome(tables.read_picture, path, room=tables.ROOM) == "read"
     monkeypatch.setattr(tables, "read_scaled", lambda _path, shape: np.zeros(shape, np.uint8))
     assert "other pixels" in tables.outcome(tables.read_picture, path, room=tables.ROOM)
+
+
+def test_arrays_that_python_2_wrote_are_read_without_a_warning(tables, tmp_path):
+    X, y = np.arange(80.0).reshape(40, 2), np.array(["a", "b"] * 20)
+    header = tables.npy("<f8", "(40L, 2L)", X.tobytes())
+    path = tmp_path / "old.npz"
+    path.write_bytes(tables.packed([("X.npy", header), ("y.npy", tables.npy("<U1", "(40,)", y.tobytes()))]))
+    data = mlp.read_table(path)
+    np.testing.assert_array_equal(data.X, X)
+    assert data.classes == ("a", "b")

@@ -48,7 +48,7 @@ def numbers():
 
 
 def torch_products(hidden, output, cost):
-    """H v and G v, each (39,); G as JᵀBJ, B being the Hessian of the cost of Z^L (cross-entropies, poisson) or of A^L (others)."""
+    """H v and G v, each (39,); G as JᵀBJ, B the Hessian of the cost of Z^L (cross-entropies, poisson) or of A^L (others)."""
     import torch
 
     X, Y, theta, v, _ = (torch.tensor(array) for array in numbers())
