@@ -9,6 +9,7 @@ Read `try_tables` first, at the end.
 
 import csv
 import io
+import os
 import random
 import re
 import sys
@@ -146,7 +147,7 @@ def check_table(kind: str, path: Path, data: mlp.Examples) -> None:
         with warnings.catch_warnings(action="ignore"), np.load(path) as archive:
             arrays = {name.lower(): archive[name] for name in archive.files if name.lower() in ("x", "y", "x_train", "y_train")}
         X, labels = (arrays.get(name, arrays.get(f"{name}_train")) for name in ("x", "y"))
-        labels = labels.tolist()
+        labels = np.ravel(labels).tolist()
         assert np.array_equal(data.X, X.reshape(len(data.X), -1)), "other X"
     else:
         columns = columns_of(kind, path, len(data))
@@ -202,6 +203,20 @@ def read_csv(name: str, path: Path) -> None:
         read_table("csv", path)
 
 
+@contextmanager
+def silence() -> Iterator[None]:
+    """What libtiff says of a damaged file on stderr, past Python, is not shown."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@silence()
 def read_picture(path: Path) -> None:
     """Read a picture as a digit and as it is, and check the latter against Pillow's own pixels."""
     from PIL import Image

@@ -37,7 +37,7 @@ def read_arrays(path: Path, names: set[str] | None = None) -> dict[str, Array]:
             if len(members) < len(archive.infolist()):
                 raise ValueError("two of its arrays have one name")
             return {
-                name: _read_member(archive, info)
+                name: _read_member(archive, info, path.stat().st_size)
                 for name, info in members.items()
                 if info.filename.endswith(".npy") and (names is None or name in names)
             }
@@ -49,10 +49,12 @@ def read_arrays(path: Path, names: set[str] | None = None) -> dict[str, Array]:
         raise ValueError(f"{path}: not an .npz file, or damaged: {error}") from error
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
-    """An array of the archive, read-only."""
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Array:
+    """An array of the archive of that size, read-only."""
     if info.flag_bits & 1:
         raise ValueError(f"{info.filename} is encrypted")
+    if info.compress_size > size:  # zipfile would take as much memory as that
+        raise ValueError(f"{info.filename} is said to take {info.compress_size:,} bytes of {size:,}")
     if info.file_size > _DEFLATE_RATIO * info.compress_size + 1:
         raise ValueError(f"{info.filename} promises {info.file_size:,} bytes, more than {info.compress_size:,} can unpack to")
     content = archive.read(info)  # checked against the archive's CRC

@@ -2,6 +2,7 @@
 with an error that names what is wrong. (scripts/damaged_tables.py damages and judges them; torture.py has thousands.)"""
 
 import importlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,27 @@ def test_a_picture_that_is_read_wrongly_is_found(tables, tmp_path, monkeypatch):
     assert tables.outcome(tables.read_picture, path, room=tables.ROOM) == "read"
     monkeypatch.setattr(tables, "read_scaled", lambda _path, shape: np.zeros(shape, np.uint8))
     assert "other pixels" in tables.outcome(tables.read_picture, path, room=tables.ROOM)
+
+
+def test_an_archive_that_promises_gigabytes_takes_none(tables, tmp_path, refused):
+    path = tmp_path / "promise.npz"
+    content = bytearray(tables.whole_table("npz"))
+    at = content.rindex(b"PK\1\2") + 20  # the compressed size in the last record of the directory
+    content[at : at + 4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    tracemalloc.start()
+    with refused(ValueError, f"{path}: not an .npz file, or damaged: y.npy is said to take 2,147,483,647 bytes of"):
+        mlp.read_table(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 22
+
+
+def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path, refused):
+    path = tmp_path / "long.npz"
+    np.savez(path, X=np.ones((4, 2)), y=np.array([1, 2, 3, np.longdouble("1e4000")]))
+    with refused(ValueError, "y"):
+        mlp.read_table(path)
 
 
 def test_arrays_that_python_2_wrote_are_read_without_a_warning(tables, tmp_path):
