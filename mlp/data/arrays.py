@@ -72,6 +72,10 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> 
         raise ValueError(
             f"{info.filename} promises {dtype} of shape {shape}, but {len(content) - stream.tell():,} bytes follow"
         )
+    if dtype.kind == "U":
+        letters = np.frombuffer(content, np.dtype(np.uint32).newbyteorder(dtype.byteorder), offset=stream.tell())
+        if np.any((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))):  # Python fails over such texts
+            raise ValueError(f"{info.filename} holds texts with letters that Unicode doesn't have")
     array: Any = np.frombuffer(content, dtype, offset=stream.tell())
     return np.asarray(array.reshape(shape, order="F" if fortran else "C"))
 

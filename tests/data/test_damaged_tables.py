@@ -72,6 +72,18 @@ def test_an_archive_that_promises_gigabytes_takes_none(tables, tmp_path, refused
     assert peak < 1 << 22
 
 
+@pytest.mark.parametrize("letter", [b"\0\0\x11\0", b"b\0\0\0", b"\0\xd8\0\0"], ids=["above", "other byte order", "surrogate"])
+def test_texts_that_are_none_are_refused(tables, tmp_path, refused, letter):
+    path = tmp_path / "texts.npz"
+    y = b"a\0\0\0" * 3 + letter
+    order = ">" if letter[:1] == b"b" else "<"
+    path.write_bytes(
+        tables.packed([("X.npy", tables.npy("<f8", "(4, 1)", bytes(32))), ("y.npy", tables.npy(f"{order}U1", "(4,)", y))])
+    )
+    with refused(ValueError, f"{path}: not an .npz file, or damaged: y.npy holds texts with letters that Unicode"):
+        mlp.read_table(path)
+
+
 def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path, refused):
     path = tmp_path / "long.npz"
     np.savez(path, X=np.ones((4, 2)), y=np.array([1, 2, 3, np.longdouble("1e4000")]))
