@@ -9,7 +9,7 @@ Notation is the lecture's: examples are columns (n of them), ℓ = 1 … L layer
 (Nielsen, Neural Networks and Deep Learning, ch. 2, BP1 to BP4, of one example each.)
 
 What a layer computes is its own affair (layers/); here each is three verbs: forward, propagate, gradient. The output
-error Δ^L is the cost's affair (costs.py), and who calls these passes over which examples is objective.py's.
+error Δ^L is the cost's affair (costs/), and who calls these passes over which examples is objective.py's.
 """
 
 from collections.abc import Sequence

@@ -78,7 +78,7 @@ def _warn_of_scale(X: Array) -> None:
 
 
 def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
-    """Targets in one of the two forms of costs.py: labels (n,) or numbers (n, outputs) in that dtype."""
+    """Targets in one of the two forms of costs/: labels (n,) or numbers (n, outputs) in that dtype."""
     allowed = f"class labels ({n},) or numbers ({n}, {outputs})" if outputs > 1 else f"numbers ({n},) or ({n}, 1)"
     y = as_array("y", targets, allowed)
     if y.shape not in ((n,), (n, outputs)):

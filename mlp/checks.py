@@ -103,13 +103,20 @@ def check_path(name: str, value: Any) -> Path:
     return Path(text)
 
 
-def parse_call(name: str, text: str, known: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str]]:
+def parse_call(
+    name: str,
+    text: str,
+    known: Mapping[str, Sequence[str]],
+    synonyms: Mapping[str, str] | None = None,
+    values: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[str, dict[str, str]]:
     """A text such as "step:0.1:10" or "elastic:sigma=4" as what it names and its parameters by name, still as texts.
 
-    `known` has the parameters' names for each thing that may be named; they are given in that order, or by name.
+    `known` has the parameters' names for each thing that may be named; they are given in that order, or by name. `values` has
+    them for what may be a parameter's value and has parameters itself, which stay with it: "conv:20:5:elu:0.5:stride=2".
     """
-    called, *given = text.split(":")
-    parameters = known[check_name(name, called, known)]
+    called, *given = _split_call(text, values or {})
+    parameters = known[check_name(name, called, known, synonyms)]
     found: dict[str, str] = {}
     for position, part in enumerate(given):
         parameter, equals, value = part.rpartition("=")
@@ -124,6 +131,35 @@ def parse_call(name: str, text: str, known: Mapping[str, Sequence[str]]) -> tupl
             raise ValueError(f"{name}: received {parameter!r} twice in {shown(text)}, but once is enough")
         found[parameter] = value
     return called, found
+
+
+def _split_call(text: str, values: Mapping[str, Sequence[str]]) -> list[str]:
+    """The parts of a call, in which the parameters of a value are not parts of their own."""
+    parts: list[str] = []
+    for part in text.split(":"):
+        value, *own = parts[-1].rpartition("=")[2].split(":") if parts else [""]
+        if "=" not in part and len(own) < len(values.get(value, ())):
+            parts[-1] += f":{part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def make_call(name: str, text: Any, known: Mapping[str, Any], synonyms: Mapping[str, str] | None = None) -> Any:
+    """What a text names among the things known; with parameters, "elu:0.5", one that its class makes of these numbers.
+
+    Which parameters there are says the class's attribute `parameters`. Raises ValueError.
+    """
+    if not isinstance(text, str):
+        check_name(name, text, known, synonyms)
+    called, texts = parse_call(name, text, {one: type(thing).parameters for one, thing in known.items()}, synonyms)
+    if not texts:
+        return known[called]
+    numbers = {of: parse_number(f"{name} {called} {of}", word) for of, word in texts.items()}
+    try:
+        return type(known[called])(**numbers)
+    except ValueError as error:
+        raise ValueError(f"{name} {called} {error}") from None
 
 
 def parse_number(name: str, text: str) -> float:

@@ -5,7 +5,7 @@ numbers lie in layers V^ℓ, v^ℓ as θ's lie in W^ℓ, b^ℓ (Pearlmutter 1994
 for the error as it comes from above, E^ℓ = (W^{ℓ+1})ᵀ Δ^{ℓ+1} and Δ^ℓ = E^ℓ ⊙ σ′(Z^ℓ):
 
     R{A⁰} = 0,  R{Z^ℓ} = W^ℓ R{A^{ℓ−1}} + V^ℓ A^{ℓ−1} + v^ℓ,  R{A^ℓ} = σ′(Z^ℓ) ⊙ R{Z^ℓ}           forward
-    R{Δ^L}: see costs.py
+    R{Δ^L}: see costs/
     R{E^ℓ} = (W^{ℓ+1})ᵀ R{Δ^{ℓ+1}} + (V^{ℓ+1})ᵀ Δ^{ℓ+1}
     R{Δ^ℓ} = R{E^ℓ} ⊙ σ′(Z^ℓ) + E^ℓ ⊙ σ″(Z^ℓ) ⊙ R{Z^ℓ}                                           backward
     R{∂C/∂W^ℓ} = (1/n) (R{Δ^ℓ} (A^{ℓ−1})ᵀ + Δ^ℓ R{A^{ℓ−1}}ᵀ),  R{∂C/∂b^ℓ} = (1/n) Σ columns of R{Δ^ℓ}

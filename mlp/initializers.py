@@ -1,11 +1,12 @@
 """Initialisers: how the weights are drawn before training. Biases start at zero.
 
-Each takes (n_in, n_out, rng) and returns W of shape (n_out, n_in) in float64. `small_normal(epsilon)` makes the one with
-a parameter; an initialiser of your own is any such function.
+Each takes (n_in, n_out, rng) and returns W of shape (n_out, n_in) in float64. `small_normal(epsilon)` makes one with that
+deviation, and He's take the slope of a leaky ReLU; an initialiser of your own is any such function.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,15 @@ def glorot_normal(n_in: int, n_out: int, rng: np.random.Generator) -> Array:
     return _normal(math.sqrt(2 / (n_in + n_out)), n_in, n_out, rng)
 
 
-def he_uniform(n_in: int, n_out: int, rng: np.random.Generator) -> Array:
-    """Uniform in ±√(6/n_in), variance 2/n_in, for ReLU (He et al. 2015, eq. 10)."""
-    return _uniform(math.sqrt(6 / n_in), n_in, n_out, rng)
+def he_uniform(n_in: int, n_out: int, rng: np.random.Generator, slope: float = 0.0) -> Array:
+    """Uniform in ±√(6/((1 + s²) n_in)), variance 2/((1 + s²) n_in): for ReLU, s = 0, or leaky ReLU of slope s (He et al. 2015,
+    eq. 10 and 15)."""
+    return _uniform(math.sqrt(6 / ((1 + slope**2) * n_in)), n_in, n_out, rng)
 
 
-def he_normal(n_in: int, n_out: int, rng: np.random.Generator) -> Array:
-    """N(0, 2/n_in), for ReLU (He et al. 2015, eq. 10)."""
-    return _normal(math.sqrt(2 / n_in), n_in, n_out, rng)
+def he_normal(n_in: int, n_out: int, rng: np.random.Generator, slope: float = 0.0) -> Array:
+    """N(0, 2/((1 + s²) n_in)): for ReLU, s = 0, or leaky ReLU of slope s (He et al. 2015, eq. 10 and 15)."""
+    return _normal(math.sqrt(2 / ((1 + slope**2) * n_in)), n_in, n_out, rng)
 
 
 def lecun_uniform(n_in: int, n_out: int, rng: np.random.Generator) -> Array:
@@ -82,16 +84,20 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 #: What can be said of each after a colon, as in "small_normal:0.1".
-PARAMETERS = {name: ("epsilon",) if name == "small_normal" else () for name in INITIALIZERS}
+PARAMETERS = dict.fromkeys(INITIALIZERS, ()) | {"small_normal": ("epsilon",), "he_uniform": ("slope",), "he_normal": ("slope",)}
 
 
 def get(init: Any) -> Initializer:
-    """The initialiser of that name, or the user's own function. "small_normal:0.1" sets ε."""
+    """The initialiser of that name, or the user's own function. "small_normal:0.1" sets ε, "he_normal:0.1" the slope."""
     if isinstance(init, str):
         name, texts = parse_call("init", init, PARAMETERS)
         if not texts:
             return INITIALIZERS[name]
-        return small_normal(**{of: parse_number(f"init {name} {of}", text) for of, text in texts.items()})
+        numbers = {of: parse_number(f"init {name} {of}", text) for of, text in texts.items()}
+        if name == "small_normal":
+            return small_normal(**numbers)
+        slope = check_number("slope", numbers["slope"], at_least=0, at_most=1)
+        return partial(he_uniform if name == "he_uniform" else he_normal, slope=slope)
     if callable(init):
         return init  # type: ignore[no-any-return]
     raise TypeError(

@@ -51,8 +51,8 @@ class Objective:
             (n, 1) where it has one; numbers (n, outputs), such as several 0/1 labels at once, regression targets or
             class probabilities. None: the input itself, scaled alike (an autoencoder); where it is distorted, as it is then,
             and where values are dropped, as it was before.
-        cost: a name or an object (see costs.py). None: the output's natural one, which is cross-entropy for softmax and
-            logistic outputs and quadratic for others.
+        cost: a name or an object (see costs/). None: the output's natural one, which is cross-entropy for softmax and
+            logistic outputs, poisson for exponential ones and quadratic for others.
         weight_decay: λ, at least 0.
         sparsity: a `Sparsity` penalty on a hidden layer's mean activations, or None.
         distort: what is done to inputs as batches are gathered, a function (X, rng) -> X of the same shape and dtype such as

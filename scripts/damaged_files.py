@@ -358,8 +358,8 @@ def take_too_long(*_: Any) -> None:
 
 
 @contextmanager
-def limits(seconds: float, room: int = 1 << 25) -> Iterator[None]:
-    """This process may take so many seconds, of its own time, and so many bytes of memory more than it has, 32 MiB."""
+def limits(seconds: float, room: int) -> Iterator[None]:
+    """This process may take so many seconds, of its own time, and so many bytes of memory more than it has."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     signal.signal(signal.SIGPROF, take_too_long)
@@ -372,7 +372,7 @@ def limits(seconds: float, room: int = 1 << 25) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def outcome(read: Callable[[Path], Any], path: Path, seconds: float = 2, whole: bool = False) -> str:
+def outcome(read: Callable[[Path], Any], path: Path, seconds: float = 2, whole: bool = False, room: int = 1 << 25) -> str:
     """What comes of reading a file: "read", rightly, or "refused", in words that name it; anything else is how it escapes.
 
     A whole file that is refused escapes.
@@ -381,7 +381,7 @@ def outcome(read: Callable[[Path], Any], path: Path, seconds: float = 2, whole: 
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            with limits(seconds):
+            with limits(seconds, room):
                 read(path)
         except (ValueError, TypeError) as error:
             if str(path) not in str(error):
@@ -429,11 +429,23 @@ def kinds_of_files(directory: Path) -> list[Kind]:
     ]
 
 
-def try_files(seed: int, numbers: range, directory: Path) -> tuple[list[str], Counter[str]]:
-    """Read the files of these numbers, which the seed decides: how some of them escaped, and how many were read and refused."""
+def try_files(
+    seed: int,
+    numbers: range,
+    directory: Path,
+    kinds: list[Kind] | None = None,
+    readers: dict[str, Callable[[Path], Any]] = READERS,
+    script: str = "damaged_files.py",
+    room: int = 1 << 25,
+) -> tuple[list[str], Counter[str]]:
+    """Read the files of these numbers, which the seed decides: how some of them escaped, and how many were read and refused.
+
+    `kinds` are those of `kinds_of_files` unless others are given, with their readers, the script that reads one again, and how
+    many bytes of memory reading one may take.
+    """
     path = directory / f"files-{numbers.start}"
     path.mkdir()
-    kinds = kinds_of_files(path)
+    kinds = kinds_of_files(path) if kinds is None else kinds
     found: list[str] = []
     counts = Counter[str]()
     tried: set[bytes] = set()  # which files, by their digests: it comes back to some
@@ -446,12 +458,12 @@ def try_files(seed: int, numbers: range, directory: Path) -> tuple[list[str], Co
         tried.add(digest)
         (path / ending).write_bytes(content)
         good_idx = "idx" in ending and idx_content(content) is not None and not (ending == "idx.mapped" and is_gzip(content))
-        how = outcome(READERS[ending], path / ending, whole=content in examples or good_idx)
+        how = outcome(readers[ending], path / ending, whole=content in examples or good_idx, room=room)
         counts[how if how in ("read", "refused") else "escaped"] += 1
         if how not in ("read", "refused"):
             ESCAPES.mkdir(exist_ok=True)
             kept = shutil.copy(path / ending, ESCAPES / f"{seed}-{numbers.start + len(tried)}.{ending}")
-            found.append(f"{how}\n    python scripts/damaged_files.py {kept}")
+            found.append(f"{how}\n    python scripts/{script} {kept}")
 
     # every choice that a damaged file comes from is hypothesis's to make: it seeks out the odd ones
     @hypothesis.settings(max_examples=len(numbers), database=None, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""Shows that mlp loses no work, believes no damaged file and refuses no good one. Four tortures, with a tally of each:
+"""Shows that mlp loses no work, believes no damaged file and refuses no good one. Five tortures, with a tally of each:
 
     kills    runs of `python -m mlp.train` are killed with SIGKILL at random moments, start-up included, and resumed (and
              killed again, and resumed) until done; then parameters and metrics must be, bit for bit, those of the same run
@@ -7,6 +7,8 @@
     files    IDX, gzip, model and state files, damaged and made up by hypothesis, are read, and runs resumed from altered
              states, under a limit of memory and of time. Each must be read rightly (as numpy and the gzip module read it) or
              refused in words that name it; and what is undamaged must be read.
+    tables   CSV, .npz and Parquet files and pictures, damaged likewise, are read, and compared with what other readers find in
+             them.
     offsets  writing a model and a state fails at every byte, as on a full disk, and at the flush and at the renaming. The
              old file must be whole, nothing must be left beside it, and the error must be an OSError.
     saves    two threads and two processes save to one path; what is loaded meanwhile must be whole.
@@ -14,7 +16,7 @@
 The exit status is 0 only if all is as it should be. What escapes is kept in a directory, ./torture-escapes, and printed with
 the command that reads it again. It needs Linux, whose limits it sets.
 
-    python scripts/torture.py                    100 kills, 100,000 files, all offsets, 4,000 saves
+    python scripts/torture.py                    100 kills, 100,000 files, 20,000 tables, all offsets, 4,000 saves
     python scripts/torture.py --only files --files 5000 --seed 7
 """
 
@@ -43,6 +45,7 @@ from typing import Any
 
 import numpy as np
 from damaged_files import idx, try_files
+from damaged_tables import try_tables
 
 import mlp
 from mlp.checkpoint import load_notes
@@ -192,11 +195,22 @@ def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def files(count: int, seed: int, room: Path) -> tuple[str, bool]:
     """So many damaged files read: the tally, and whether all is well."""
+    return read_damaged("files", try_files, count, seed, room)
+
+
+def tables(count: int, seed: int, room: Path) -> tuple[str, bool]:
+    """So many damaged tables and pictures read: the tally, and whether all is well."""
+    return read_damaged("tables", try_tables, count, seed, room / "tables")
+
+
+def read_damaged(what: str, try_them: Callable[..., Any], count: int, seed: int, room: Path) -> tuple[str, bool]:
+    """So many damaged files of some kinds, tried in processes of their own: the tally, and whether all is well."""
+    room.mkdir(exist_ok=True)
     pieces = [range(start, min(start + 5_000, count)) for start in range(0, count, 5_000)]
 
     def one(numbers: range) -> Any:
         try:
-            return in_a_process(try_files, seed, numbers, room)
+            return in_a_process(try_them, seed, numbers, room)
         except BrokenProcessPool:
             return [f"the process died of a file, the last in {room / f'files-{numbers.start}'}"], Counter(escaped=1)
 
@@ -204,11 +218,11 @@ def files(count: int, seed: int, room: Path) -> tuple[str, bool]:
     with ThreadPoolExecutor(CORES) as pool:
         for numbers, (found, counted) in zip(pieces, pool.map(one, pieces), strict=True):
             for text in found[: max(0, 20 - counts["escaped"])]:
-                print(f"files: {text}")
+                print(f"{what}: {text}")
             counts += counted
             if numbers.stop % 10_000 == 0 or numbers.stop == count:
-                print(f"files: {counts['escaped']:,} of {numbers.stop:,} escaped", flush=True)
-    tally = f"mutated files that escaped: {counts['escaped']:,} of {count:,}"
+                print(f"{what}: {counts['escaped']:,} of {numbers.stop:,} escaped", flush=True)
+    tally = f"mutated {what} that escaped: {counts['escaped']:,} of {count:,}"
     return f"{tally} ({counts['read']:,} read, {counts['refused']:,} refused)", counts["escaped"] == 0 < counts["read"]
 
 
@@ -356,6 +370,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=whole, default=100, help="how many runs to kill (default: 100)")
     parser.add_argument("--files", type=whole, default=100_000, help="how many files to damage (default: 100000)")
+    parser.add_argument("--tables", type=whole, default=20_000, help="how many tables and pictures (default: 20000)")
     parser.add_argument(
         "--offsets",
         type=lambda text: None if text == "all" else whole(text),
@@ -363,8 +378,8 @@ def main() -> int:
         help="at how many offsets writing fails, of a model and of a state each, or all (default: all)",
     )
     parser.add_argument("--saves", type=whole, default=4_000, help="how many concurrent saves (default: 4000)")
-    parts = {"kills": kills, "files": files, "offsets": offsets, "saves": saves}
-    parser.add_argument("--only", choices=parts, help="only one of the four")
+    parts = {"kills": kills, "files": files, "tables": tables, "offsets": offsets, "saves": saves}
+    parser.add_argument("--only", choices=parts, help="only one of the five")
     parser.add_argument("--seed", type=int, default=0, help="of the runs, the moments and the damage (default: 0)")
     arguments = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes to be started

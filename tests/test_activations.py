@@ -185,7 +185,9 @@ def test_unknown_name_is_told_the_closest_known_one(wrong, closest):
 
 def test_unknown_name_far_from_all_lists_what_is_known():
     with pytest.raises(
-        ValueError, match=r"hidden: received 'qqqq'.*identity, relu, softplus, threshold, logistic, tanh, softmax$"
+        ValueError,
+        match=r"hidden: received 'qqqq'.*identity, relu, softplus, threshold, logistic, tanh, softmax, leaky_relu, "
+        r"elu, gelu, silu, exponential$",
     ):
         mlp.MLP([2, 2, 2], hidden="qqqq")
 

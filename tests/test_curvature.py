@@ -31,7 +31,7 @@ def _load_reference():
 
 
 reference = _load_reference()
-GRID = [(hidden, *output) for hidden in reference.HIDDEN for output in reference.OUTPUTS]
+GRID = [(hidden, *output) for hidden in reference.HIDDEN for output in reference.OUTPUTS] + reference.FURTHER
 
 
 class Slope:

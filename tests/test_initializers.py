@@ -96,7 +96,8 @@ def test_small_normal_takes_its_epsilon(init):
         ("small_normal:", r"^init small_normal epsilon: received '' \(str\), but it must be a number$"),
         ("small_normal:0", r"^epsilon: received 0\.0 \(float\), but it must be a finite number above 0$"),
         ("small_normal:nan", r"^epsilon: received nan \(float\), but it must be a finite number above 0$"),
-        ("he_normal:0.1", r"^init: received 'he_normal:0\.1' \(str\), but he_normal takes no parameters$"),
+        ("lecun_normal:0.1", r"^init: received 'lecun_normal:0\.1' \(str\), but lecun_normal takes no parameters$"),
+        ("he_normal:2", r"^slope: received 2\.0 \(float\), but it must be a finite number at least 0 and at most 1$"),
         ("glorot_unifrom", r"^init: received 'glorot_unifrom' .*, lecun_normal, .*did you mean 'glorot_uniform'\?$"),
     ],
 )

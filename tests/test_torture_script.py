@@ -1,4 +1,5 @@
-"""scripts/torture.py with damaged_files.py, each part in a small setting, and with planted bugs, which it must find."""
+"""scripts/torture.py with damaged_files.py and damaged_tables.py, each part in a small setting, and with planted bugs, which
+it must find."""
 
 import importlib
 import os
@@ -37,6 +38,7 @@ def damaged_files(monkeypatch):
         ("kills", "1", r"kills survived: 1 of 1 runs \(\d+ kills: .+\), \d+ s"),
         pytest.param("kills", "9", r"kills survived: 9 of 9 runs \(\d+ kills: .+\), \d+ s", marks=pytest.mark.slow),
         ("files", "300", r"mutated files that escaped: 0 of 300 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
+        ("tables", "150", r"mutated tables that escaped: 0 of 150 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
         ("offsets", "50", r"checkpoints lost: 0 of 232 failing writes, \d+ s"),
         ("saves", "100", r"concurrent saves that damaged something: 0 of 100 \([\d,]+ loads\), \d+ s"),
     ],

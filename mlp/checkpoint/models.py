@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mlp import activations as own_or_built_in
-from mlp.activations import ACTIVATIONS, Activation
+from mlp.activations import ACTIVATIONS, Activation, is_named
 from mlp.blas import Array
 from mlp.checkpoint.files import VERSION, encode_header, read_archive, write_archive
 from mlp.checks import DTYPES, check_path, shown
@@ -28,6 +28,8 @@ from mlp.layers import KINDS, Dense, Layer, kind_of
 from mlp.network import MLP, check_network
 
 FORMAT = "mlp-model"
+
+_BUILT_IN = {type(activation) for activation in ACTIVATIONS.values()}
 
 
 def save(path: str | os.PathLike[str], net: MLP, notes: Any = None) -> None:
@@ -82,9 +84,11 @@ def _check_activations(net: MLP) -> None:
     own: dict[str, Activation] = {}
     for activation in (layer.activation for layer in net.layers):
         name = activation.name
-        if name in ACTIVATIONS and type(activation) is not type(ACTIVATIONS[name]):
+        if type(activation) in _BUILT_IN:
+            continue
+        if is_named(name, ACTIVATIONS):
             raise ValueError(f"net: has an activation of your own called {name!r}, as one of mlp's is: give it another name")
-        if name not in ACTIVATIONS and not _same(activation, own.setdefault(name, activation)):
+        if not _same(activation, own.setdefault(name, activation)):
             raise ValueError(f"net: has two activations of your own called {name!r}: give each a `name` of its own")
 
 
@@ -160,7 +164,7 @@ def _from_description(description: Mapping[str, Any], kinds: Mapping[str, Any], 
             f"it has a layer of the kind {kind!r}, which is none of {', '.join(kinds)}; if it is your own, give its class to "
             f"load: layers={{{kind!r}: …}}"
         )
-    if isinstance(activation, str) and activation not in known:
+    if isinstance(activation, str) and not is_named(activation, known):
         raise ValueError(
             f"it uses the activation {activation!r}, which is none of {', '.join(known)}; if it is your own, give it to "
             f"load: activations={{{activation!r}: …}}"

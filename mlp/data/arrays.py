@@ -5,6 +5,7 @@ Each member is checked before memory is taken for it.
 
 import io
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def read_arrays(path: Path, names: set[str] | None = None) -> dict[str, Array]:
             if len(members) < len(archive.infolist()):
                 raise ValueError("two of its arrays have one name")
             return {
-                name: _read_member(archive, info)
+                name: _read_member(archive, info, path.stat().st_size)
                 for name, info in members.items()
                 if info.filename.endswith(".npy") and (names is None or name in names)
             }
@@ -49,10 +50,12 @@ def read_arrays(path: Path, names: set[str] | None = None) -> dict[str, Array]:
         raise ValueError(f"{path}: not an .npz file, or damaged: {error}") from error
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
-    """An array of the archive, read-only."""
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> Array:
+    """An array of the archive of that size, read-only."""
     if info.flag_bits & 1:
         raise ValueError(f"{info.filename} is encrypted")
+    if info.compress_size > size:  # zipfile would take as much memory as that
+        raise ValueError(f"{info.filename} is said to take {info.compress_size:,} bytes of {size:,}")
     if info.file_size > _DEFLATE_RATIO * info.compress_size + 1:
         raise ValueError(f"{info.filename} promises {info.file_size:,} bytes, more than {info.compress_size:,} can unpack to")
     content = archive.read(info)  # checked against the archive's CRC
@@ -60,7 +63,8 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:
         raise ValueError(f"{info.filename} is in version {version} of .npy, which is not known")
-    shape, fortran, dtype = _READERS[version](stream)
+    with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+        shape, fortran, dtype = _READERS[version](stream)
     if dtype.hasobject:
         raise ValueError(
             f"{info.filename} holds Python objects, which are not loaded: save texts with .astype(str), numbers as numbers"
@@ -69,6 +73,10 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
         raise ValueError(
             f"{info.filename} promises {dtype} of shape {shape}, but {len(content) - stream.tell():,} bytes follow"
         )
+    if dtype.kind == "U":
+        letters = np.frombuffer(content, np.dtype(np.uint32).newbyteorder(dtype.byteorder), offset=stream.tell())
+        if np.any((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))):  # Python fails over such texts
+            raise ValueError(f"{info.filename} holds texts with letters that Unicode doesn't have")
     array: Any = np.frombuffer(content, dtype, offset=stream.tell())
     return np.asarray(array.reshape(shape, order="F" if fortran else "C"))
 

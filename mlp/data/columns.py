@@ -12,7 +12,7 @@ from mlp.checks import check_name, shown
 from mlp.data.tables import Texts, texts_of_numbers
 
 SCALINGS = ("none", "standard", "range")
-KINDS = ("numeric", "categorical", "pixels")
+KINDS = ("numeric", "categorical", "count", "pixels")
 
 #: How many rows are taken at a time, so that float64 in between takes little memory.
 ROWS = 4096
@@ -26,7 +26,8 @@ class Column:
 
     Attributes:
         name: in the table.
-        kind: "numeric" (one feature), "categorical" (a feature for each value, 1 where the row has it), or "pixels".
+        kind: "numeric" (one feature), "categorical" (a feature for each value, 1 where the row has it), "pixels", or, of a
+            target alone, "count" (a number of at least 0).
         values: of a categorical column, in the features' order.
         count: how many pixels there are.
         mean, deviation, minimum, maximum: of the numbers in the training part; None before they are known. The deviation is
@@ -53,11 +54,16 @@ class Column:
         return self.kind == "categorical" or self.mean is not None
 
     def offset_and_factor(self, scaling: str) -> tuple[float, float]:
-        """What is taken from its numbers, and what they are divided by then; a constant column is divided by 1."""
+        """What is taken from its numbers, and what they are divided by then; a constant column is divided by 1.
+
+        Of counts nothing is taken, since they stay at least 0: they are divided by their mean.
+        """
         if scaling == "none" or self.kind == "categorical":
             return 0.0, 1.0
         if self.mean is None or self.deviation is None or self.minimum is None or self.maximum is None:
             raise ValueError(f"column {self.name!r}: its mean and deviation are not known yet")
+        if self.kind == "count":
+            return 0.0, self.mean if self.mean > 0 else 1.0
         offset, factor = (self.mean, self.deviation) if scaling == "standard" else (self.minimum, self.maximum - self.minimum)
         return offset, factor if self.maximum > self.minimum and factor > 0 else 1.0
 

@@ -135,7 +135,7 @@ def prepare(training: Examples, *others: Examples, scaling: str | None = None, d
     """The parts of a data set as a network should see them, all scaled by the mean and deviation of the first.
 
     The parts come from `read_table` and `Examples.split`, X being unscaled. 8-bit images stay as they are. A numeric target
-    is standardised too.
+    is standardised too; counts are divided by their mean.
 
     Args:
         training: the part whose numbers decide.

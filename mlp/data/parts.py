@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
+from mlp.costs import Poisson
 from mlp.data.examples import Examples, prepare
 from mlp.data.mnist import load_mnist
 from mlp.data.preparation import Preparation
@@ -18,6 +19,7 @@ from mlp.data.sources import read_data
 OPTIONS: dict[str, Any] = {
     "data": None, "target": None, "categorical": None, "ignore": None, "columns": None, "task": None, "scale": None,
     "validation": None, "test": None, "folds": None, "fold": None, "dtype": "float32", "seed": 0, "resume": None,
+    "cost": None, "output": None,
 }  # fmt: skip
 
 #: At most so many examples are held out where nothing else is said, and at most a fifth.
@@ -52,6 +54,14 @@ class Parts:
     def outputs(self) -> int:
         """How many outputs a network for this data has."""
         return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def output(self) -> str:
+        """The output activation that suits what is predicted."""
+        target = self.preparation.target
+        if self.classes is not None:
+            return "softmax"
+        return "exponential" if target is not None and target.kind == "count" else "identity"
 
     @property
     def noun(self) -> str:
@@ -102,13 +112,14 @@ def _read(options: argparse.Namespace) -> tuple[Examples, Examples | None]:
         training, _, test = load_mnist(validation=0)
         return training, test
     place = Path(options.data)
+    rates = options.cost == Poisson.name or (options.cost is None and options.output == Poisson.output)
     inner = place / "mnist"
     return read_data(
         inner if inner.is_dir() and not any(place.glob("*-ubyte*")) else place,
         options.target,
         categorical=options.categorical or (),
         ignore=options.ignore or (),
-        task=options.task,
+        task="counts" if rates and options.task != "classification" else options.task,
         columns=_columns_file(options),
     )
 

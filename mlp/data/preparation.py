@@ -28,7 +28,7 @@ class Preparation:
         columns: of the table, in the features' order; or a single one of the kind "pixels".
         target: what is predicted: a categorical column, whose values are the classes' names, or a numeric one.
         scaling: of numeric columns and pixels: "none", "standard" (mean 0, deviation 1) or "range" (0 … 1). A numeric target
-            is standardised unless it is "none".
+            is standardised unless it is "none"; counts are divided by their mean.
         image_shape: of the image that a row is, (height, width) or (height, width, channels), or None.
         framing: how the images show things, or None where that isn't known.
 
@@ -51,6 +51,8 @@ class Preparation:
                 "different names, the target not among them"
             )
         for column in self.columns:
+            if column.kind == "count":
+                raise ValueError(f"column {column.name!r}: received the kind 'count', but that is for targets: make it numeric")
             if column.kind == "categorical" and not column.values:
                 raise ValueError(f"column {column.name!r}: received no values, but a categorical column has some")
         if any(column.kind == "pixels" for column in self.columns) and len(names) > 1:
@@ -59,8 +61,10 @@ class Preparation:
             len(self.image_shape) not in (2, 3) or math.prod(self.image_shape) != self.features
         ):
             raise ValueError(f"image_shape: received {self.image_shape}, but there are {self.features:,} features")
-        if self.target is not None and self.target.kind != "numeric" and not self.target.values:
-            raise ValueError(f"target: received {self.target.kind} without values, but it must be numeric or have classes")
+        if self.target is not None and self.target.kind not in ("numeric", "count") and not self.target.values:
+            raise ValueError(
+                f"target: received {self.target.kind} without values, but it must be numeric, a count, or have classes"
+            )
 
     @property
     def features(self) -> int:

@@ -17,7 +17,7 @@ from mlp.checks import check_name, check_path, shown
 from mlp.data.columns import SCALINGS, Column
 from mlp.data.tables import Texts, sort_texts, texts_of_numbers
 
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "counts")
 
 #: A column of texts with more values than this becomes features only where it is named categorical.
 MOST_VALUES = 100
@@ -107,10 +107,12 @@ def describe_target(name: str, column: Array | Texts, task: str | None, wanted: 
     if wanted is not None and wanted.kind == "categorical" and wanted.values:
         return replace(wanted, name=name).codes(column), replace(wanted, name=name)
     if wanted is not None and task is None:
-        task = "classification" if wanted.kind == "categorical" else "regression"
+        task = {"categorical": "classification", "count": "counts"}.get(wanted.kind, "regression")
     if _is_regression(column, task):
         numbers = column.numbers(name) if isinstance(column, Texts) else np.ascontiguousarray(column)
-        return numbers, replace(wanted, name=name) if wanted is not None and wanted.kind == "numeric" else Column(name)
+        kind = "count" if task == "counts" else "numeric"
+        known = wanted if wanted is not None and wanted.kind != "categorical" else Column(name)
+        return numbers, replace(known, name=name, kind=kind)
     texts = _whole_as_integers(column if isinstance(column, Texts) else texts_of_numbers(name, column))
     if len(texts.values) < 2:
         received = ", ".join(texts.values)
@@ -120,7 +122,7 @@ def describe_target(name: str, column: Array | Texts, task: str | None, wanted: 
 
 def _is_regression(column: Array | Texts, task: str | None) -> bool:
     if task is not None:
-        return task == "regression"
+        return task != "classification"
     if isinstance(column, Texts):
         if not all(map(is_number, column.values)):
             return False

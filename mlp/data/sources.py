@@ -43,8 +43,8 @@ def read_table(
         target: the column to predict, by name or by number from 1. None: one called target, label, class or y, or the last.
         categorical: columns whose numbers are only names, by name or number. Columns of texts are categorical anyway.
         ignore: columns to leave out.
-        task: "classification" or "regression". None: regression if the target's values are numbers, and fractions among them
-            or more than 20 different ones.
+        task: "classification"; "regression"; or "counts", regression of numbers of at least 0, which aren't centred.
+            None: regression if the target's values are numbers, and fractions among them or more than 20 different ones.
         columns: a description of the columns to use (`Preparation.describe`) as a dictionary, or the path of its JSON file,
             instead of all these.
 

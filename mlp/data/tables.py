@@ -163,7 +163,9 @@ def _as_column(name: str, values: Any) -> Array | Texts:
     if array.ndim != 1:
         raise ValueError(f"column {name!r}: received shape {array.shape}, but it must be (n,)")
     if array.dtype.kind in "buif":
-        return check_finite(name, array.astype(np.float64))
+        with np.errstate(all="ignore"):  # what overflows or is no number is refused by its row
+            numbers = array.astype(np.float64)
+        return check_finite(name, numbers)
     if array.dtype.kind == "U":
         return Texts.from_texts(name, array.tolist())
     if array.dtype.kind not in "OT":

@@ -25,6 +25,10 @@ _SOLVERS: dict[str, Callable[..., Any]] = {"sgd": optimizers.sgd, "adam": optimi
 _FLOATS = (np.float64, np.float32)
 
 
+#: What scikit-learn calls activations that are called otherwise here.
+_THEIR_NAMES = {"exponential": "exp"}
+
+
 class _InOrder(np.random.Generator):
     """A generator for which every permutation is the given order: `shuffle=False`."""
 
@@ -116,6 +120,10 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _score(self, X: Array, y: Array) -> float:
         raise NotImplementedError
 
+    def _cost(self) -> str | None:
+        """The cost's name; None: the output's natural one."""
+        return None
+
     def _outputs(self) -> tuple[int, str]:
         """How many outputs the network needs, and their activation."""
         raise NotImplementedError
@@ -194,7 +202,11 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             dtype=X.dtype.name,
             seed=int(random.randint(1 << 31)),
         )
-        self.n_layers_, self.n_outputs_, self.out_activation_ = len(hidden) + 2, outputs, activation
+        self.n_layers_, self.n_outputs_, self.out_activation_ = (
+            len(hidden) + 2,
+            outputs,
+            _THEIR_NAMES.get(activation, activation),
+        )
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
         self.n_iter_ = self.t_ = 0
@@ -208,6 +220,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.network_,
             X,
             targets,
+            cost=self._cost(),
             weight_decay=self.alpha / (n if self.solver == "lbfgs" else batch_size),
             dropout=None if self.solver == "lbfgs" else self._dropout(),
             weights=weights,

@@ -8,16 +8,21 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
+from mlp import costs
 from mlp.blas import Array
 from mlp.checks import check_name
 from mlp.estimators.base import Network, keep, takes_steps
 
+#: The losses by scikit-learn's names, and the costs that they are here.
+_COSTS = {"squared_error": "quadratic", "absolute_error": "absolute", "huber": "huber", "poisson": "poisson"}
+
 
 class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
-    """Regression by squared error, of one target or several.
+    """Regression of one target or several, by squared error or another loss.
 
     Args:
-        loss: "squared_error".
+        loss: "squared_error"; "poisson", for counts, with an exponential output; or, beyond scikit-learn's, "absolute_error" or
+            "huber:DELTA", squared for errors below delta and absolute beyond.
 
     All other parameters and the attributes are those of `Network`.
     """
@@ -54,7 +59,7 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
         keep(self, locals())
 
     def _encode(self, y: Array, fresh: bool) -> Array:
-        check_name("loss", self.loss, ["squared_error"])
+        self._cost()
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
         if fresh:
             self._shape = y.shape[1:]
@@ -62,8 +67,13 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
             raise ValueError(f"y: received shape {y.shape}, but so far each sample had targets of shape {self._shape}")
         return y.reshape(len(y), -1)
 
+    def _cost(self) -> str:
+        loss, colon, parameter = str(self.loss).partition(":")
+        name = _COSTS[check_name("loss", loss, _COSTS)]
+        return costs.find(name + colon + parameter, "loss").name
+
     def _outputs(self) -> tuple[int, str]:
-        return math.prod(self._shape), "identity"
+        return math.prod(self._shape), costs.find(self._cost()).output or "identity"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on X (n, features) and y (n,) or (n, targets); the rest as in `MLPClassifier.fit`."""

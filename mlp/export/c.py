@@ -77,6 +77,15 @@ ACTIVATIONS: dict[type[Activation], Routine] = {
     σ.Logistic: Routine("logistic", functions.elementwise("logistic", "0.5f * tanhf(0.5f * z) + 0.5f")),
     σ.Tanh: Routine("tanh", functions.elementwise("tanh", "tanhf(z)")),
     σ.Softmax: Routine("softmax", functions.SOFTMAX),
+    σ.LeakyReLU: Routine(
+        "leaky_relu", functions.elementwise("leaky_relu", "z > 0.0f ? z : slope * z", "slope"), lambda σ: [_show(σ.slope)]
+    ),
+    σ.ELU: Routine(
+        "elu", functions.elementwise("elu", "z > 0.0f ? z : alpha * expm1f(z)", "alpha"), lambda σ: [_show(σ.alpha)]
+    ),
+    σ.GELU: Routine("gelu", functions.elementwise("gelu", "0.5f * z * erfcf(-0.70710678f * z)")),
+    σ.SiLU: Routine("silu", functions.elementwise("silu", "z / (1.0f + expf(-z))")),
+    σ.Exponential: Routine("exponential", functions.elementwise("exponential", "expf(z)")),
 }
 
 
@@ -136,9 +145,9 @@ def _parameters(net: MLP) -> Iterator[tuple[str, Array]]:
             yield f"{name}{number}", converted("net", parameter, np.float32).ravel()
 
 
-def _show(numbers: Array) -> str:
-    """Numbers (n,) of float32 as C reads exactly them again, ten a line."""
-    texts = [f"{text}f" for text in numbers.astype(np.str_).tolist()]
+def _show(numbers: Any) -> str:
+    """Numbers of float32 as C reads exactly them again, ten a line."""
+    texts = [f"{text}f" for text in np.asarray(numbers, np.float32).ravel().astype(np.str_).tolist()]
     return ",\n".join(", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10))
 
 

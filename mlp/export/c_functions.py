@@ -66,10 +66,11 @@ MAXPOOL = _pool("maxpool", "*corner", "fmaxf(found, SEEN)", "found")
 MEANPOOL = _pool("meanpool", "0.0f", "found + SEEN", "found / (float)(high * wide)")
 
 
-def elementwise(name: str, expression: str) -> str:
-    """An activation, from what it makes of one z."""
+def elementwise(name: str, expression: str, parameter: str = "") -> str:
+    """An activation, from what it makes of one z, perhaps with a parameter of that name."""
+    given = f", float {parameter}" if parameter else ""
     return f"""\
-static inline void @_{name}(float *z, long n)
+static inline void @_{name}(float *z, long n{given})
 {{
     for (long i = 0; i < n; i++)
         z[i] = {expression.replace("z", "z[i]")};

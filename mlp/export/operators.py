@@ -6,6 +6,7 @@ dense layer, so that W stays as it lies.
 Read `Graph`, then the two tables, `LAYERS` and `ACTIVATIONS`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,6 +152,22 @@ def _operator(operator: str, **attributes: Any) -> "ActivationWriter":
     return lambda graph, _, Z: graph.add(operator, Z, **attributes)
 
 
+def _of(operator: str, parameter: str) -> "ActivationWriter":
+    """An operator whose alpha is the activation's parameter of that name."""
+    return lambda graph, activation, Z: graph.add(operator, Z, alpha=getattr(activation, parameter))
+
+
+def _add_gelu(graph: Graph, _: Any, Z: str) -> str:
+    """z (1 + erf(z/√2))/2: an operator for it there is only from opset 20 on."""
+    erf = graph.add("Erf", graph.add("Mul", Z, graph.constant("shrink", np.float32(math.sqrt(0.5)))))
+    doubled = graph.add("Mul", Z, graph.add("Add", erf, graph.constant("one", np.float32(1))))
+    return graph.add("Mul", doubled, graph.constant("half", np.float32(0.5)))
+
+
+def _add_silu(graph: Graph, _: Any, Z: str) -> str:
+    return graph.add("Mul", Z, graph.add("Sigmoid", Z))
+
+
 def _add_threshold(graph: Graph, _: Any, Z: str) -> str:
     return graph.cast(graph.add("Greater", Z, graph.constant("zero", np.float32(0))), TensorProto.FLOAT)
 
@@ -166,4 +183,9 @@ ACTIVATIONS: dict[type[Activation], ActivationWriter] = {
     σ.Logistic: _operator("Sigmoid"),
     σ.Tanh: _operator("Tanh"),
     σ.Softmax: _operator("Softmax", axis=1),
+    σ.LeakyReLU: _of("LeakyRelu", "slope"),
+    σ.ELU: _of("Elu", "alpha"),
+    σ.GELU: _add_gelu,
+    σ.SiLU: _add_silu,
+    σ.Exponential: _operator("Exp"),
 }

@@ -64,6 +64,9 @@ LAYERS: dict[str, Callable[[Any], list[str]]] = {
     "meanpool": _pool("AvgPool2d"),
 }
 
+#: PyTorch has no module for eᶻ: one is made where it is used.
+_EXPONENTIAL = "type('Exp', (torch.nn.Module,), {'forward': lambda self, z: z.exp()})()"
+
 #: The module of a class of activations; identity needs none.
 ACTIVATIONS: dict[type[Activation], Callable[[Any], str]] = {
     σ.Identity: lambda _: "",
@@ -72,6 +75,11 @@ ACTIVATIONS: dict[type[Activation], Callable[[Any], str]] = {
     σ.Logistic: lambda _: "Sigmoid()",
     σ.Tanh: lambda _: "Tanh()",
     σ.Softmax: lambda _: "Softmax(1)",
+    σ.LeakyReLU: lambda σ: f"LeakyReLU({σ.slope!r})",
+    σ.ELU: lambda σ: f"ELU({σ.alpha!r})",
+    σ.GELU: lambda _: "GELU()",
+    σ.SiLU: lambda _: "SiLU()",
+    σ.Exponential: lambda _: _EXPONENTIAL,
 }
 
 
@@ -93,6 +101,11 @@ def list_modules(net: MLP) -> tuple[list[str], list[int]]:
             modules.append("Flatten()")
         modules += filter(None, [show_activation(layer.activation)])
     return modules, places
+
+
+def _in_full(module: str) -> str:
+    """A module as an expression in which `torch` is known."""
+    return module if module == _EXPONENTIAL else f"torch.nn.{module}"
 
 
 # Tensors
@@ -122,7 +135,7 @@ def encode(net: MLP, name: str, notes: Any = None) -> bytes:  # noqa: ARG001  (a
     modules, _ = list_modules(net)
     metadata = {
         "format": "pt",
-        "sequential": f"torch.nn.Sequential({', '.join(f'torch.nn.{module}' for module in modules)})",
+        "sequential": f"torch.nn.Sequential({', '.join(map(_in_full, modules))})",
         METADATA: json.dumps(describe_model(net, notes)),
     }
     # Contiguous copies: of other strides the library takes no notice.

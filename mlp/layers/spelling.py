@@ -2,13 +2,14 @@
 
 conv:20:5,pool:2,conv:50:5,pool:2,500        LeNet's hidden layers
 conv:50:5x3:tanh:stride=2:padding=same       a kernel of 5 rows and 3 columns, an activation of its own
+conv:20:5:leaky_relu:0.1                     an activation with its parameter
 meanpool:3:stride=2                          means over windows that overlap
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from mlp.activations import ACTIVATIONS
+from mlp.activations import ACTIVATIONS, is_named
 from mlp.checks import check_integer, parse_call, shown
 from mlp.layers.base import Layer
 from mlp.layers.conv import Conv
@@ -21,6 +22,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     name: ("maps", "kernel", "activation", "stride", "padding") if kind is Conv else ("size", "stride")
     for name, kind in _KINDS.items()
 }
+_OF_ACTIVATIONS = {name: activation.parameters for name, activation in ACTIVATIONS.items()}
 
 
 def parse(text: str, name: str = "layers") -> list[Any]:
@@ -40,7 +42,7 @@ def _parse_entry(text: str, name: str) -> int | Layer:
             f"{name}: received {shown(text)}, but it must be a size such as 500, or a layer such as conv:20:5, pool:2 or "
             "meanpool:2"
         )
-    kind, texts = parse_call(name, text, _PARAMETERS)
+    kind, texts = parse_call(name, text, _PARAMETERS, values=_OF_ACTIVATIONS)
     arguments = {parameter: _parse_value(f"{name} {kind} {parameter}", parameter, word) for parameter, word in texts.items()}
     for parameter in _PARAMETERS[kind]:
         if parameter not in arguments and parameter not in ("activation", *BY_NAME):
@@ -87,7 +89,7 @@ def _format_entry(number: int, entry: Any) -> str:
     if not isinstance(entry, Layer):
         return str(check_integer(f"layers[{number}]", entry, at_least=1))
     names = [name for name, kind in _KINDS.items() if kind is type(entry)]
-    own = getattr(entry, "init", None) is not None or entry.activation.name not in ACTIVATIONS
+    own = getattr(entry, "init", None) is not None or not is_named(entry.activation.name, ACTIVATIONS)
     if not names or not isinstance(entry, ImageLayer) or own:
         raise ValueError(
             f"layers[{number}]: received {entry!r}, but only sizes, Conv, MaxPool and MeanPool are written as texts, without "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlp import layers
-from mlp.checks import check_integer, check_name, check_number, shown
+from mlp.checks import check_integer, check_name, check_number, make_call, shown
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,17 @@ def one_of(known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> K
     """One of the known names; of a synonym, the error says which of them is meant."""
     names = list(known)
     return Kind(lambda name, value: check_name(name, value, names, synonyms))
+
+
+def named(known: Mapping[str, Any], synonyms: Mapping[str, str], *others: str) -> Kind:
+    """One of the things known by name, with parameters or without, "elu:0.5"; the value is its whole name. Or another word."""
+
+    def check_named(name: str, value: Any) -> str:
+        if ":" not in str(value):
+            check_name(name, value, [*others, *known], synonyms)
+        return str(value if value in others else make_call(name, value, known, synonyms).name)
+
+    return Kind(check_named)
 
 
 def text(check: Callable[[str], Any] | None = None) -> Kind:

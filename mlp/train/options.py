@@ -20,7 +20,7 @@ from mlp.data.columns import SCALINGS
 from mlp.data.roles import TASKS
 from mlp.optimizers import schedules
 from mlp.train import kinds
-from mlp.train.kinds import Kind, integer, number, one_of, text
+from mlp.train.kinds import Kind, integer, named, number, one_of, text
 
 PROG = "python -m mlp.train"
 
@@ -153,9 +153,13 @@ def _names(known: Iterable[str]) -> str:
     return ", ".join(known)
 
 
-_HIDDEN_ACTIVATIONS = [name for name in activations.ACTIVATIONS if name != "softmax"]
-_OUTPUTS = ["softmax", "logistic", "identity", "tanh"]
-_COSTS = ["cross_entropy", *costs.COSTS]
+def _calls(known: Mapping[str, Any]) -> str:
+    """Names with their parameters as the help puts them: "elu:ALPHA"."""
+    return ", ".join(":".join([name, *map(str.upper, thing.parameters)]) for name, thing in known.items())
+
+
+_HIDDEN_ACTIVATIONS = {name: each for name, each in activations.ACTIVATIONS.items() if name != "softmax"}
+_OUTPUTS = ["softmax", "logistic", "identity", "tanh", "exponential"]
 
 # fmt: off
 OPTIONS = (
@@ -172,7 +176,7 @@ OPTIONS = (
            synonyms=("drop_columns", "exclude", "skip")),
     Option("columns", text(), "data", "a run's columns.json, perhaps edited: the columns to use, and what they are", None,
            "FILE", absent="all, as they seem to be"),
-    Option("task", one_of(TASKS), "data", "classification or regression", None, "NAME",
+    Option("task", one_of(TASKS), "data", "classification, regression, or counts, which poisson is the cost of", None, "NAME",
            absent="regression where the target has many numeric values"),
     Option("scale", one_of(SCALINGS), "data", "what is done to numbers: none, standard (mean 0, deviation 1), range", None,
            "NAME", absent="standard; pixels as images are", synonyms=("scaling", "normalize", "standardize", "normalise")),
@@ -190,12 +194,12 @@ OPTIONS = (
            "units of each hidden layer, such as 512,256, or none; for images also conv:MAPS:KERNEL, pool:SIZE, meanpool:SIZE, "
            "such as conv:20:5,pool:2,500, with stride= and padding= by name", [256], "LAYERS",
            synonyms=("layers", "units", "sizes", "hidden_layers", "hidden_units", "hidden_layer_sizes", "neurons")),
-    Option("activation", one_of(_HIDDEN_ACTIVATIONS, activations.SYNONYMS), "network",
-           f"of the hidden layers: {_names(_HIDDEN_ACTIVATIONS)}", "relu", "NAME", to=("network",),
+    Option("activation", named(_HIDDEN_ACTIVATIONS, activations.SYNONYMS), "network",
+           f"of the hidden layers: {_calls(_HIDDEN_ACTIVATIONS)}", "relu", "NAME", to=("network",),
            keywords={"network": "hidden"}, synonyms=("nonlinearity", "sigma")),
     Option("output", one_of(_OUTPUTS, activations.SYNONYMS), "network",
            f"activation of the output layer: {_names(_OUTPUTS)}", None, "NAME",
-           absent="softmax for classes, identity for numbers", to=("network",)),
+           absent="softmax for classes, identity for numbers, exponential for counts", to=("network",)),
     Option("init", text(initializers.get), "network",
            f"how weights are drawn: {_names(initializers.INITIALIZERS)}, small_normal:EPSILON", "glorot_uniform", "NAME",
            to=("network",), synonyms=("initializer", "initialiser", "initialization", "weights")),
@@ -203,7 +207,8 @@ OPTIONS = (
            synonyms=("precision", "type")),
     Option("seed", integer(0), "network", "of the weights, the order of examples, subsets, distortions and dropout", 0, "N",
            to=("network", *DESCENT, "newton"), synonyms=("random_state", "random_seed", "rng")),
-    Option("cost", one_of(_COSTS), "cost", f"cross_entropy (of the output) or {_names(costs.COSTS)}", None, "NAME",
+    Option("cost", named(costs.COSTS, costs.SYNONYMS, costs.CROSS_ENTROPY), "cost",
+           f"{costs.CROSS_ENTROPY} (of the output) or {_calls(costs.COSTS)}", None, "NAME",
            absent="the output's natural one", to=("objective",), synonyms=("loss", "objective", "criterion", "error")),
     Option("weight_decay", number(at_least=0), "cost", "λ in the penalty (λ/2)·Σ‖W‖²", 5e-4, "LAMBDA", to=("objective",),
            synonyms=("decay", "l2", "lambda", "regularization", "regularisation", "penalty", "wd", "l2_penalty")),

@@ -8,6 +8,7 @@ import numpy as np
 import mlp
 from mlp.blas import Array
 from mlp.checks import counted
+from mlp.costs import Poisson
 from mlp.network import labels_from
 
 
@@ -23,7 +24,9 @@ class Score:
             class (or its mean).
         largest: that class's name.
         rmse: in regression, the root mean square error in the target's own units.
+        mae: in regression, the mean absolute error, in the same units.
         r2: the share of the test targets' variance that is explained, 1 − Σ(y − ŷ)²/Σ(y − ȳ)²; NaN where they have none.
+        deviance: of counts, the mean Poisson deviance, in the target's own units; and what answering the mean gives.
         counts: (classes, classes) how often each true class (row) was taken for each.
     """
 
@@ -33,7 +36,9 @@ class Score:
     plain: float = 0.0
     largest: str = ""
     rmse: float | None = None
+    mae: float | None = None
     r2: float | None = None
+    deviance: tuple[float, float] | None = None
     counts: Array | None = None
 
     @property
@@ -45,7 +50,9 @@ class Score:
         """What a model file says of it."""
         if self.rmse is None:
             return {"test_cost": self.cost, "test_accuracy": self.right / self.n}
-        return {"test_cost": self.cost, "test_rmse": self.rmse, "test_r2": None if np.isnan(self.r2 or 0.0) else self.r2}
+        found = {"test_cost": self.cost, "test_rmse": self.rmse, "test_mae": self.mae, "test_r2": self.r2}
+        found |= {} if self.deviance is None else {"test_deviance": self.deviance[0]}
+        return {name: None if np.isnan(value or 0.0) else value for name, value in found.items()}
 
     def line(self) -> str:
         """The line that a run is for."""
@@ -57,7 +64,14 @@ class Score:
             )
         explained = "R² undefined" if self.r2 is None or np.isnan(self.r2) else f"R² {self.r2:.4f}"
         beside = f"{counted(self.n, 'example')}; predicting the mean: {self.plain:.4g}"
-        return f"Test error: {self.rmse:.4g} (root mean square, {beside}), {explained}, test cost {self.cost:.4f}"
+        deviance = ""
+        if self.deviance is not None:
+            own, plain = self.deviance
+            deviance = f"mean Poisson deviance {own:.4g} (predicting the mean: {plain:.4g}), "
+        return (
+            f"Test error: {self.rmse:.4g} (root mean square, {beside}), mean absolute error {self.mae:.4g}, {deviance}"
+            f"{explained}, test cost {self.cost:.4f}"
+        )
 
     def per_class(self, classes: tuple[str, ...]) -> list[str]:
         """A table with a line for each class: how many there are, how many of them were recognised, and how many of those
@@ -96,12 +110,24 @@ def score(net: mlp.MLP, test: mlp.Examples, cost: Any, plain: float) -> Score:
     assert test.preparation is not None
     offset, factor = test.preparation.target_offset_and_factor
     true = test.y * factor + offset
-    errors = test.preparation.answers(net.forward(test.X)) - true
+    given = test.preparation.answers(net.forward(test.X))
+    errors, mean = given - true, plain * factor + offset
+    target = test.preparation.target
+    rates = net.output.name == "exponential" and target is not None and target.kind == "count"
     spread = float(np.sum((true - true.mean()) ** 2))
     return Score(
         len(test),
         tested.cost,
-        plain=float(np.sqrt(np.mean((plain * factor + offset - true) ** 2))),
+        plain=float(np.sqrt(np.mean((mean - true) ** 2))),
         rmse=float(np.sqrt(np.mean(errors**2))),
+        mae=float(np.mean(np.abs(errors))),
         r2=1 - float(np.sum(errors**2)) / spread if spread else float("nan"),
+        deviance=(_deviance(true, given), _deviance(true, np.full_like(true, mean))) if rates else None,
     )
+
+
+def _deviance(true: Array, given: Array) -> float:
+    """The mean Poisson deviance of rates (n,) for counts (n,)."""
+    A = given[None]
+    with np.errstate(all="ignore"):
+        return 2 * float(np.mean(Poisson().values(np.log(A), A, true[None], np.empty_like(A))))

@@ -146,7 +146,7 @@ class _Ended:
 def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
     """An untrained network for this data, which keeps how the data was prepared."""
     arguments = arguments_for("network", options)
-    arguments["output"] = arguments["output"] or ("identity" if parts.classes is None else "softmax")
+    arguments["output"] = arguments["output"] or parts.output
     hidden = layers.parse(kinds.LAYERS.write(options.hidden), "hidden")
     inputs = parts.training.image_shape or parts.training.X.shape[1]
     if parts.training.image_shape is None and any(isinstance(layer, layers.Layer) for layer in hidden):

@@ -1,130 +1,101 @@
-"""Damaged CSV, .npz and Parquet files, made by hypothesis: what is read is what an independent reader reads, and all else is
-refused with a ValueError that names what is wrong. (scripts/torture.py calls `read_damaged` too.)"""
+"""Damaged CSV, .npz and Parquet files and pictures: what is read is what an independent reader reads, and all else is refused
+with an error that names what is wrong. (scripts/damaged_tables.py damages and judges them; torture.py has thousands.)"""
 
-import csv
-import io
-from functools import cache
+import importlib
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 import mlp
 
+pytest.importorskip("PIL")
 
-@cache
-def whole_file(kind):
-    """The content of an undamaged file: 40 rows, two columns of numbers, one of texts, and classes."""
-    rng = np.random.default_rng(0)
-    numbers, texts = rng.normal(size=(40, 2)).round(3), rng.choice(["red", "blue"], 40)
-    labels = rng.choice(["yes", "no", "both"], 40)
-    stream = io.BytesIO()
-    if kind == "npz":
-        np.savez(stream, X=numbers, y=labels)
-    elif kind == "zipped":
-        np.savez_compressed(stream, X=numbers, y=labels)
-    elif kind == "parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        columns = {"a": numbers[:, 0], "b": numbers[:, 1], "colour": texts, "label": labels}
-        parquet.write_table(pa.table(columns), stream)
-    else:
-        rows = [f'{a},"{b}",{c},{label}' for (a, b), c, label in zip(numbers, texts, labels, strict=True)]
-        stream.write("\n".join(["a,b,colour,label", *rows]).encode())
-    return stream.getvalue()
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
+KINDS = ["pyarrow.csv", "pandas.csv", "numpy.csv", "npz", "zipped.npz", "parquet", "png", "jpeg", "gif", "tiff", "bmp"]
 
 
-@st.composite
-def damages(draw, content):
-    """The content with some bytes changed, left out, doubled or put in, or cut short."""
-    content = bytearray(content)
-    for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.integers(0, max(len(content) - 1, 0)))
-        length = draw(st.integers(1, 12))
-        match draw(st.sampled_from(["change", "leave out", "double", "put in", "cut"])):
-            case "change":
-                content[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
-            case "leave out":
-                del content[place : place + length]
-            case "double":
-                content[place:place] = content[place : place + length]
-            case "put in":
-                content[place:place] = draw(st.sampled_from([b",", b"\n", b'"', b"\0", b"nan", b"\xff", b"1e999", b";", b"-"]))
-            case "cut":
-                del content[place:]
-    return bytes(content)
+@pytest.fixture
+def tables(monkeypatch, tmp_path):
+    """The script as a module; what escapes goes into the test's directory."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setattr(importlib.import_module("damaged_files"), "ESCAPES", tmp_path / "escapes")
+    return importlib.import_module("damaged_tables")
 
 
-def read_damaged(path):
-    """What `read_table` makes of a file: examples, or None if it refuses it as it should."""
-    try:
-        return mlp.read_table(path)
-    except ValueError as error:
-        if not str(error):
-            raise
-        return None
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_are_refused_or_read_as_others_read_them(tables, kind, tmp_path):
+    if kind not in [ending for ending, _, _ in tables.kinds_of_tables(tmp_path)]:
+        pytest.skip(f"what reads {kind} isn't installed")
+    found, counts = tables.try_tables(0, range(100), tmp_path, only=kind)
+    assert found == []
+    assert counts["read"] > 0 < counts["refused"]
 
 
-def columns_of(kind, path, data):
-    """The file's columns by name, as an independent reader has them."""
-    if kind == "parquet":
-        import pyarrow.parquet as parquet
+def test_a_table_that_is_believed_wrongly_is_found(tables, tmp_path, monkeypatch):
+    path = tmp_path / "table.numpy.csv"
+    path.write_bytes(tables.whole_table("csv"))
+    assert tables.outcome(tables.READERS["numpy.csv"], path, room=tables.ROOM) == "read"
+    right = mlp.read_table
 
-        return parquet.read_table(path).to_pydict()
-    delimiter = max(",\t;|", key=path.read_text("utf-8-sig").count)
-    rows = list(csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), delimiter=delimiter))
-    rows = [row for row in rows if "".join(row).strip() or len(row) > 1]
-    assert len({len(row) for row in rows}) == 1
-    header = [name.strip() for name in rows[0]] if len(rows) > len(data) else [str(n) for n in range(1, len(rows[0]) + 1)]
-    return dict(zip(header, zip(*rows[len(rows) - len(data) :], strict=True), strict=True))
+    def read_wrongly(path):
+        data = right(path)
+        data.X[7, 1] += 1e-9
+        return data
 
-
-def assert_believed_rightly(kind, path, data):
-    """Examples that were read are what an independent reader reads in the file."""
-    assert np.isfinite(data.X).all()
-    if kind in ("npz", "zipped"):
-        with np.load(path) as arrays:
-            np.testing.assert_array_equal(data.X, arrays["X"].reshape(len(data.X), -1))
-            labels = arrays["y"].tolist()
-    else:
-        columns = columns_of(kind, path, data)
-        labels = columns[data.preparation.target.name]
-        place = 0
-        for column in data.preparation.columns:
-            if column.kind == "numeric":
-                assert data.X[:, place].tolist() == [float(value) for value in columns[column.name]]
-            else:
-                chosen = data.X[:, place : place + column.width].argmax(axis=1)
-                assert [column.values[one] for one in chosen] == [str(value).strip() for value in columns[column.name]]
-            place += column.width
-    if data.classes:
-        assert [data.classes[label] for label in data.y] == [str(label).strip() for label in labels]
-    else:
-        np.testing.assert_array_equal(np.array(labels, float), data.y)
+    monkeypatch.setattr(mlp, "read_table", read_wrongly)
+    assert "another b" in tables.outcome(tables.READERS["numpy.csv"], path, room=tables.ROOM)
+    monkeypatch.setattr(mlp, "read_table", lambda path: right(path)[::-1])
+    assert "read wrongly" in tables.outcome(tables.READERS["numpy.csv"], path, room=tables.ROOM)
 
 
-@pytest.mark.parametrize("kind", ["npz", "zipped", "parquet", "csv by pyarrow", "csv by pandas", "csv by numpy"])
-def test_damaged_files_are_refused_or_read_as_others_read_them(kind, tmp_path, use_parser):
-    if kind == "parquet":
-        pytest.importorskip("pyarrow")
-    if kind.startswith("csv"):
-        use_parser(kind.rpartition(" ")[2])
-    path = tmp_path / ("data.parquet" if kind == "parquet" else "data")
-    content = whole_file(kind)
-    path.write_bytes(content)
-    assert len(mlp.read_table(path)) == 40
+def test_a_picture_that_is_read_wrongly_is_found(tables, tmp_path, monkeypatch):
+    path = tmp_path / "picture.png"
+    path.write_bytes(tables.whole_picture("PNG"))
+    assert tables.outcome(tables.read_picture, path, room=tables.ROOM) == "read"
+    monkeypatch.setattr(tables, "read_scaled", lambda _path, shape: np.zeros(shape, np.uint8))
+    assert "other pixels" in tables.outcome(tables.read_picture, path, room=tables.ROOM)
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(damages(content))
-    @example(b"")
-    @example(content[:-1])
-    @example(content[1:])
-    def check(damaged):
-        path.write_bytes(damaged)
-        data = read_damaged(path)
-        if data is not None:
-            assert_believed_rightly(kind, path, data)
 
-    check()
+def test_an_archive_that_promises_gigabytes_takes_none(tables, tmp_path, refused):
+    path = tmp_path / "promise.npz"
+    content = bytearray(tables.whole_table("npz"))
+    at = content.rindex(b"PK\1\2") + 20  # the compressed size in the last record of the directory
+    content[at : at + 4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    tracemalloc.start()
+    with refused(ValueError, f"{path}: not an .npz file, or damaged: y.npy is said to take 2,147,483,647 bytes of"):
+        mlp.read_table(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 22
+
+
+@pytest.mark.parametrize("letter", [b"\0\0\x11\0", b"b\0\0\0", b"\0\xd8\0\0"], ids=["above", "other byte order", "surrogate"])
+def test_texts_that_are_none_are_refused(tables, tmp_path, refused, letter):
+    path = tmp_path / "texts.npz"
+    y = b"a\0\0\0" * 3 + letter
+    order = ">" if letter[:1] == b"b" else "<"
+    path.write_bytes(
+        tables.packed([("X.npy", tables.npy("<f8", "(4, 1)", bytes(32))), ("y.npy", tables.npy(f"{order}U1", "(4,)", y))])
+    )
+    with refused(ValueError, f"{path}: not an .npz file, or damaged: y.npy holds texts with letters that Unicode"):
+        mlp.read_table(path)
+
+
+def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path, refused):
+    path = tmp_path / "long.npz"
+    np.savez(path, X=np.ones((4, 2)), y=np.array([1, 2, 3, np.longdouble("1e4000")]))
+    with refused(ValueError, "y"):
+        mlp.read_table(path)
+
+
+def test_arrays_that_python_2_wrote_are_read_without_a_warning(tables, tmp_path):
+    X, y = np.arange(80.0).reshape(40, 2), np.array(["a", "b"] * 20)
+    header = tables.npy("<f8", "(40L, 2L)", X.tobytes())
+    path = tmp_path / "old.npz"
+    path.write_bytes(tables.packed([("X.npy", header), ("y.npy", tables.npy("<U1", "(40,)", y.tobytes()))]))
+    data = mlp.read_table(path)
+    np.testing.assert_array_equal(data.X, X)
+    assert data.classes == ("a", "b")

@@ -126,11 +126,25 @@ def gradient_by_differences(net, x, unit):
 
 
 LAYERS = {
-    **{name: [6, mlp.Dense(6, 5, name), 3] for name in ("identity", "relu", "softplus", "threshold", "logistic", "tanh")},
+    **{
+        name: [6, mlp.Dense(6, 5, name), 3]
+        for name in (
+            "identity",
+            "relu",
+            "softplus",
+            "threshold",
+            "logistic",
+            "tanh",
+            "leaky_relu:0.3",
+            "elu:1.5",
+            "gelu",
+            "silu",
+        )
+    },
     "convolution": [(8, 9), mlp.Conv(3, (3, 2), "tanh", stride=(1, 2), padding=1), mlp.Conv(4, 3, "relu", padding="same"), 3],
     "pools": [(9, 8, 3), mlp.Conv(2, 2, "softplus"), mlp.MaxPool(3, stride=2), mlp.MeanPool((2, 1), stride=1), 3],
     "same, by steps of 2": [(7, 7), mlp.Conv(2, 4, "tanh", stride=2, padding="same"), 3],
-    **{output: [6, 5, 3] for output in ("softmax", "logistic output", "tanh output")},
+    **{output: [6, 5, 3] for output in ("softmax", "logistic output", "tanh output", "exponential output")},
 }
 
 

@@ -23,8 +23,19 @@ OUTPUTS = [
     ("logistic", "logistic_cross_entropy"),
     ("softmax", "softmax_cross_entropy"),
 ]
+#: Activations and costs beside the lecture's, each tried in one network.
+FURTHER_HIDDEN = ["leaky_relu:0.3", "elu:0.5", "elu:1.5", "gelu", "silu", "exponential"]
+FURTHER_OUTPUTS = [
+    ("identity", "huber:0.4"),
+    ("tanh", "huber:0.4"),
+    ("tanh", "absolute"),
+    ("exponential", "poisson"),
+    ("exponential", "quadratic"),
+    ("silu", "quadratic"),
+]
+FURTHER = [(hidden, *OUTPUTS[-1]) for hidden in FURTHER_HIDDEN] + [("gelu", *output) for output in FURTHER_OUTPUTS]
 #: hidden, output, cost of all that is committed: each hidden activation once, and each output.
-COMMITTED = [(hidden, *OUTPUTS[-1]) for hidden in HIDDEN] + [("tanh", *output) for output in OUTPUTS[:-1]]
+COMMITTED = [(hidden, *OUTPUTS[-1]) for hidden in HIDDEN] + [("tanh", *output) for output in OUTPUTS[:-1]] + FURTHER
 
 
 def numbers():
@@ -37,7 +48,7 @@ def numbers():
 
 
 def torch_products(hidden, output, cost):
-    """H v and G v, each (39,); G as JᵀBJ, with B the Hessian of the cost of Z^L (cross-entropies) or of A^L (quadratic)."""
+    """H v and G v, each (39,); G as JᵀBJ, B the Hessian of the cost of Z^L (cross-entropies, poisson) or of A^L (others)."""
     import torch
 
     X, Y, theta, v, _ = (torch.tensor(array) for array in numbers())
@@ -49,7 +60,14 @@ def torch_products(hidden, output, cost):
         "logistic": torch.sigmoid,
         "tanh": torch.tanh,
         "softmax": lambda z: torch.softmax(z, dim=1),
+        "leaky_relu:0.3": lambda z: torch.nn.functional.leaky_relu(z, 0.3),
+        "elu:0.5": lambda z: torch.nn.functional.elu(z, 0.5),
+        "elu:1.5": lambda z: torch.nn.functional.elu(z, 1.5),
+        "gelu": torch.nn.functional.gelu,
+        "silu": torch.nn.functional.silu,
+        "exponential": torch.exp,
     }
+    takes_z = cost.endswith("cross_entropy") or cost == "poisson"
 
     def weighted(parameters):
         A, start = X, 0
@@ -64,16 +82,22 @@ def torch_products(hidden, output, cost):
     def cost_of_z(Z):
         if cost == "softmax_cross_entropy":
             return -(Y * torch.log_softmax(Z, dim=1)).sum() / EXAMPLES
+        if cost == "poisson":
+            return torch.nn.functional.poisson_nll_loss(Z, Y, reduction="sum") / EXAMPLES
         return torch.nn.functional.binary_cross_entropy_with_logits(Z, Y, reduction="sum") / EXAMPLES
 
     def cost_of_a(A):
+        if cost == "absolute":
+            return (A - Y).abs().sum() / EXAMPLES
+        if cost == "huber:0.4":
+            return torch.nn.functional.huber_loss(A, Y, delta=0.4, reduction="sum") / EXAMPLES
         return 0.5 * ((A - Y) ** 2).sum() / EXAMPLES
 
     def outputs(parameters):
         Z = weighted(parameters)
-        return σ[output](Z) if cost == "quadratic" else Z
+        return Z if takes_z else σ[output](Z)
 
-    cost_of = cost_of_a if cost == "quadratic" else cost_of_z
+    cost_of = cost_of_z if takes_z else cost_of_a
     _, Hv = torch.autograd.functional.hvp(lambda parameters: cost_of(outputs(parameters)), theta, v)
     at, Jv = torch.func.jvp(outputs, (theta,), (v,))
     _, BJv = torch.autograd.functional.hvp(cost_of, at, Jv)

@@ -163,7 +163,7 @@ def test_gradients(classify, number):
 @pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name not in ("softmax", "threshold")])
 def test_gradients_by_activation(classify, activation):
     objective = classify([(5, 5, 2), Conv(2, 3, activation), MaxPool(2, 1), 3], hidden="tanh")
-    assert objective.net.layers[0].activation.name == activation
+    assert objective.net.layers[0].activation is ACTIVATIONS[activation]
     found = mlp.check_gradient(objective, objective.net.theta, tolerance=1e-7)
     assert found, str(found)
 

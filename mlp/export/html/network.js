@@ -25,7 +25,20 @@ function matrixOf({ rows, columns, values, scales }) {
   return W;
 }
 
-/** σ(z) for a vector z, and σ′ from z and a = σ(z), each element by element. */
+/** The error function, by its series with positive terms: erf x = (2/√π) e^−x² Σ 2ⁿ x²ⁿ⁺¹/(2n+1)!! (Abramowitz and Stegun, 7.1.6). */
+function erf(x) {
+  if (Math.abs(x) > 6) return Math.sign(x); // to the last bit
+  let [term, sum] = [x, x];
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) sum += term *= (2 * x * x) / (2 * n + 1);
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+const logistic = (z) => (1 + Math.tanh(z / 2)) / 2;
+
+/** Φ(z), the normal distribution's. */
+const normal = (z) => (1 + erf(z * Math.SQRT1_2)) / 2;
+
+/** σ(z), and σ′ from z and a = σ(z), element by element; each may have a parameter, which is the last argument. */
 const ACTIVATIONS = {
   identity: { value: (z) => z, derivative: () => 1 },
   relu: { value: (z) => Math.max(z, 0), derivative: (z) => (z > 0 ? 1 : 0) },
@@ -34,9 +47,27 @@ const ACTIVATIONS = {
     derivative: (z) => 1 / (1 + Math.exp(-z)),
   },
   threshold: { value: (z) => (z > 0 ? 1 : 0), derivative: () => 0 },
-  logistic: { value: (z) => (1 + Math.tanh(z / 2)) / 2, derivative: (z, a) => a * (1 - a) },
+  logistic: { value: logistic, derivative: (z, a) => a * (1 - a) },
   tanh: { value: Math.tanh, derivative: (z, a) => 1 - a * a },
+  leaky_relu: { value: (z, slope) => (z > 0 ? z : slope * z), derivative: (z, a, slope) => (z > 0 ? 1 : slope) },
+  elu: {
+    value: (z, alpha) => (z > 0 ? z : alpha * Math.expm1(z)),
+    derivative: (z, a, alpha) => (z > 0 ? 1 : alpha * Math.exp(z)),
+  },
+  gelu: {
+    value: (z) => z * normal(z),
+    derivative: (z) => normal(z) + (z * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI),
+  },
+  silu: { value: (z) => z * logistic(z), derivative: (z, a) => logistic(z) * (1 + z - a) },
+  exponential: { value: Math.exp, derivative: (z, a) => a },
 };
+
+/** An activation by its name, such as "relu", or "elu:0.5" with its parameter. */
+function activationOf(name) {
+  const [kind, parameter] = name.split(":");
+  const { value, derivative } = ACTIVATIONS[kind];
+  return { value: (z) => value(z, Number(parameter)), derivative: (z, a) => derivative(z, a, Number(parameter)) };
+}
 
 function softmax(z) {
   const largest = z.reduce((a, b) => Math.max(a, b), -Infinity); // the largest exponent is 0: nothing overflows
@@ -46,7 +77,7 @@ function softmax(z) {
 }
 
 function activate(name, z) {
-  return name === "softmax" ? softmax(z) : z.map(ACTIVATIONS[name].value);
+  return name === "softmax" ? softmax(z) : z.map(activationOf(name).value);
 }
 
 /** A fully connected layer. */
@@ -216,7 +247,7 @@ class Network {
     for (let l = layer; l >= 0; l--) {
       delta = this.layers[l].back(delta);
       if (l > 0) {
-        const { derivative } = ACTIVATIONS[this.layers[l - 1].activation];
+        const { derivative } = activationOf(this.layers[l - 1].activation);
         delta = delta.map((error, j) => error * derivative(pass.z[l - 1][j], pass.a[l - 1][j]));
       }
     }
