@@ -11,6 +11,7 @@ from sklearn.utils.validation import column_or_1d
 from mlp.blas import Array
 from mlp.checks import check_name
 from mlp.estimators.base import Network, keep, takes_steps
+from mlp.estimators.watch import with_callbacks
 
 
 class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
@@ -65,6 +66,7 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
     def _outputs(self) -> tuple[int, str]:
         return math.prod(self._shape), "identity"
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on X (n, features) and y (n,) or (n, targets); the rest as in `MLPClassifier.fit`."""
         return self._fit(X, y, sample_weight, validation)
