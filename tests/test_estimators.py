@@ -306,7 +306,7 @@ def test_verbose_prints_a_line_an_iteration(capsys):
 def test_parameters_out_of_range_are_named():
     X, y = load_wine(return_X_y=True)
     for settings, said in [
-        ({"solver": "newtno"}, "solver: received 'newtno', .* did you mean 'newton'"),
+        ({"solver": "newtno"}, "did you mean 'newton'"),
         ({"alpha": -1}, "alpha: received -1"),
         ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes\[1\]: received 0"),
         ({"learning_rate": "fast"}, "learning_rate: received 'fast'"),
