@@ -6,9 +6,9 @@
 
 Two kinds of drawings, sized and centred as the page of a run does it (the ink's longest side becomes 20 pixels):
 
-    strokes     drawn by this script with the page's pen on the page's paper of 280 pixels: ten digits in 21 ways of writing them,
-                at any place, from a quarter of the paper's height to nearly all of it (so that small ones are thick), slanted,
-                turned, wide or narrow, by an unsteady hand; as thick as `--pen` says, for other pens.
+    strokes     drawn by this script on the page's paper of 280 pixels: ten digits in 22 ways of writing them, at any place, from a
+                quarter of the paper's height to nearly all of it (so that small ones are thick), slanted, turned, wide or
+                narrow, by an unsteady hand, with the page's pen, or another (`--pen`).
     scikit      scikit-learn's 1,797 digits, written by 43 people on paper; 8 by 8 pixels, made smooth again.
 """
 
@@ -126,8 +126,8 @@ def draw_strokes(count, seed, pen):
 
 
 def load_scikit():
-    """scikit-learn's digits as images (1797, 784), and labels: enlarged as a curve through their pixels, and what is darker than
-    half the pen's black taken for ink."""
+    """scikit-learn's digits as images (1797, 784), and labels: enlarged by a smooth surface through their pixels, and what is
+    half as dark as the darkest, or nearly, taken for ink."""
     from sklearn.datasets import load_digits
 
     small, y = load_digits(return_X_y=True)
