@@ -6,8 +6,8 @@
 
 Two kinds of drawings, sized and centred as the page of a run does it (the ink's longest side becomes 20 pixels):
 
-    strokes     drawn by this script on the page's paper of 280 pixels: ten digits in 22 ways of writing them, at any place, from a
-                quarter of the paper's height to nearly all of it (so that small ones are thick), slanted, turned, wide or
+    strokes     drawn by this script on the page's paper of 280 pixels: ten digits in 22 ways of writing, at any place, from
+                a quarter of the paper's height to nearly all of it (so that small ones are thick), slanted, turned, wide or
                 narrow, by an unsteady hand, with the page's pen, or another (`--pen`).
     scikit      scikit-learn's 1,797 digits, written by 43 people on paper; 8 by 8 pixels, made smooth again.
 """
