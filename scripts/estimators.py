@@ -35,7 +35,9 @@ def compare(name, solver, seeds):
         training, test, y_training, y_test = train_test_split(X, y, test_size=0.2, stratify=stratify, random_state=seed)
         scaler = StandardScaler().fit(training)
         for module, scores, seconds in zip((theirs, ours), found[:2], found[2:], strict=True):
-            net = getattr(module, kind)((50,), solver=solver, max_iter=200, random_state=seed, **SOLVERS[solver])
+            net = getattr(module, kind)(
+                hidden_layer_sizes=50, solver=solver, max_iter=200, random_state=seed, **SOLVERS[solver]
+            )
             begun = time.perf_counter()
             net.fit(scaler.transform(training), y_training)
             seconds.append(time.perf_counter() - begun)
