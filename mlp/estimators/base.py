@@ -89,7 +89,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
             reset=fresh,
         )
         targets = self._encode(y, fresh)
-        parts = X, y, targets, self._weigh(y, sample_weight, X), Network._weigh(self, y, sample_weight, X)
+        parts: Any = X, y, targets, self._weigh(y, sample_weight, X), Network._weigh(self, y, sample_weight, X)
         random = check_random_state(self.random_state)
         held = self._held_out(validation, X, y, random) if validation is not None or self.early_stopping else None
         if held is not None and validation is None:

@@ -10,7 +10,8 @@ import numpy as np
 from mlp.blas import Array
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
+    from sklearn.callback import with_callbacks as with_callbacks
 except ImportError:  # before 1.9 there are no callbacks
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -35,7 +36,8 @@ class Tasks:
         self.facts = {"estimator": estimator, "X": X, "y": y, "metadata": weights}
         self.name = "epoch" if estimator.solver in ("sgd", "adam") else "iteration"
         self.left = int(estimator.max_iter)
-        self.fit = self.one = None
+        self.fit: Any = None
+        self.one: Any = None
         if hasattr(estimator, "_init_callback_context"):
             self.fit = estimator._init_callback_context(max_subtasks=self.left)
             self.fit.call_on_fit_task_begin(**self.facts)
