@@ -8,12 +8,14 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
 import mlp
@@ -75,7 +77,7 @@ def test_as_good_as_scikit_learns_regressor():
     assert ours >= others - 0.05
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton"])
 def test_alpha_is_scikit_learns(solver):
     # scikit-learn's loss at our parameters, penalty included, is our objective's
     X, y = load_wine(return_X_y=True)
@@ -180,6 +182,81 @@ def test_stops_when_the_loss_has_settled_or_the_validation_score_has():
     assert early.best_loss_ is None
 
 
+def test_newton_finds_the_minimum_that_lbfgs_finds():
+    X, y = load_wine(return_X_y=True)  # no hidden layer: the minimum is unique
+    X = StandardScaler().fit_transform(X)
+    settings = {"hidden_layer_sizes": (), "alpha": 1.0, "tol": 1e-6, "max_iter": 500, "random_state": 0}
+    newton, lbfgs = (MLPClassifier(solver=solver, **settings).fit(X, y) for solver in ("newton", "lbfgs"))
+    assert newton.n_iter_ < lbfgs.n_iter_
+    np.testing.assert_allclose(newton.coefs_[0], lbfgs.coefs_[0], atol=1e-4)
+    assert not hasattr(newton, "partial_fit")
+
+
+class Heard:
+    """A callback that notes what it is told, and asks to stop at the end of that epoch's task."""
+
+    def __init__(self, stop=None):
+        self.told, self.stop = [], stop
+
+    def setup(self, estimator, context):
+        self.told.append("setup")
+
+    def teardown(self, estimator, context):
+        self.told.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(("begin", context.task_name, context.task_id, context.max_subtasks))
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        loss = None if fitted_estimator is None else fitted_estimator.score(X, y, **(metadata or {}))
+        self.told.append(("end", context.task_name, context.task_id, loss))
+        return context.task_name == "epoch" and context.task_id == self.stop
+
+
+def test_callbacks_are_told_of_epochs_and_may_stop():
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9 on")
+    X, y = load_wine(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    heard, weights = Heard(stop=2), np.linspace(0, 1, len(y))
+    net = MLPClassifier((4,), max_iter=9, random_state=0).set_callbacks(heard).fit(X, y, sample_weight=weights)
+    assert net.n_iter_ == 3
+    names = [one if isinstance(one, str) else one[:3] for one in heard.told]
+    epochs = [(what, "epoch", number) for number in range(3) for what in ("begin", "end")]
+    assert names == ["setup", ("begin", "fit", 0), *epochs, ("end", "fit", 0), "teardown"]
+    assert heard.told[1][3] == 9
+    scores = [
+        MLPClassifier((4,), max_iter=k, random_state=0).fit(X, y, sample_weight=weights).score(X, y, weights) for k in (1, 2, 3)
+    ]
+    assert [one[3] for one in heard.told if one[0] == "end"] == [*scores, scores[-1]]  # of the network as it was then
+    heard.told.clear()
+    MLPClassifier((4,), solver="lbfgs", max_iter=50).set_callbacks(heard).fit(X, y)
+    assert heard.told[-3][:2] == ("end", "iteration")
+    assert heard.told[-3][3] is None  # the iteration that lbfgs had no need of
+    begun = [one[1:3] for one in heard.told if one[0] == "begin"]
+    assert sorted(begun) == sorted(one[1:3] for one in heard.told if one[0] == "end")
+    heard.told.clear()
+    with pytest.raises(ValueError, match="did you mean 'relu'"):
+        MLPClassifier((4,), activation="rleu").set_callbacks(heard).fit(X, y)
+    assert heard.told == []
+
+
+def test_callbacks_of_a_search_reach_the_networks():
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9 on")
+    X, y = load_wine(return_X_y=True)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    network = MLPClassifier((4,), max_iter=3, random_state=0).set_callbacks(monitor)
+    GridSearchCV(network, {"alpha": [1e-4, 1.0]}, cv=2).fit(StandardScaler().fit_transform(X), y)
+    rows = [row for row in monitor.get_logs().data if "accuracy" in row]
+    assert sum(row["task_name"] == "epoch" for row in rows) == 3 * (2 * 2 + 1)
+
+
+def test_sparse_inputs_are_refused_as_the_tags_say():
+    X, y = load_wine(return_X_y=True)
+    assert get_tags(MLPClassifier()).input_tags.sparse is False
+    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+        MLPClassifier().fit(csr_array(X), y)
+
+
 @pytest.mark.parametrize("rate", ["invscaling", "adaptive"])
 def test_learning_rates_that_fall(rate):
     X, y = load_wine(return_X_y=True)
@@ -229,7 +306,7 @@ def test_verbose_prints_a_line_an_iteration(capsys):
 def test_parameters_out_of_range_are_named():
     X, y = load_wine(return_X_y=True)
     for settings, said in [
-        ({"solver": "newton"}, "solver: received 'newton'"),
+        ({"solver": "newtno"}, "did you mean 'newton'"),
         ({"alpha": -1}, "alpha: received -1"),
         ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes\[1\]: received 0"),
         ({"learning_rate": "fast"}, "learning_rate: received 'fast'"),

@@ -28,6 +28,11 @@ SCRIPTS = [
         r"wrote distortions\.png\naffine: [\d,]+ images a",
     ),
     (
+        "estimators.py",
+        "--seeds 2 --solvers lbfgs --data wine",
+        r"wine +lbfgs +0\.9\d+ +0\.9\d+ +[+-]0\.\d+ ± 0\.\d+ +\d+\.\d+\n",
+    ),
+    (
         "benchmark.py",
         "--quick --rows a,g,k --engines mlp,products --examples 500",
         r"a  784-30-10 logistic, batch 10\n +mlp +\d+\.\d+ s\n +products +\d+\.\d+ s   mlp / products: \d",

@@ -162,12 +162,13 @@ class Preparation:
     def fit(self, X: Array, y: Array, scaling: str) -> "Preparation":
         """The preparation with that scaling, by the statistics of X (n, features), as encoded, and of y, as read.
 
-        Statistics that are known already stay as they are.
+        Statistics that are known already stay as they are; 8-bit pixels, which networks scale themselves, have none.
         """
         columns, place = [], 0
         for column in self.columns:
             stop = place + column.width
-            columns.append(column if column.kind == "categorical" else column.fit(X[:, place:stop]))
+            as_is = column.kind == "categorical" or X.dtype == np.uint8
+            columns.append(column if as_is else column.fit(X[:, place:stop]))
             place = stop
         target = self.target if self.target is None or self.target.kind == "categorical" else self.target.fit(y)
         return replace(self, columns=tuple(columns), target=target, scaling=scaling)

@@ -1,4 +1,4 @@
-"""`Network`, what the classifier and the regressor share: parameters into a network, an objective and a solver; `Watch`."""
+"""`Network`, what the classifier and the regressor share: parameters into a network, an objective and a solver."""
 
 import math
 import warnings
@@ -15,11 +15,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from mlp import optimizers
 from mlp.blas import Array
 from mlp.checks import check_integer, check_name, check_number
+from mlp.estimators.watch import CallbackSupportMixin, Tasks, Watch
 from mlp.network import MLP
 from mlp.objective import Objective
 
-_SOLVERS: dict[str, Callable[..., Any]] = {"sgd": optimizers.sgd, "adam": optimizers.adam, "lbfgs": optimizers.lbfgs}
-
+#: Those that see all samples in each iteration; the others take a step for each mini-batch.
+_OF_ALL: dict[str, Callable[..., Any]] = {"lbfgs": optimizers.lbfgs, "newton": optimizers.newton}
+_SOLVERS = {"sgd": optimizers.sgd, "adam": optimizers.adam, **_OF_ALL}
 
 #: X is converted to the first of these unless it is of one of them: the network's dtype follows.
 _FLOATS = (np.float64, np.float32)
@@ -36,70 +38,22 @@ class _InOrder(np.random.Generator):
         return np.arange(n)
 
 
-class Watch:
-    """What an estimator looks at after each epoch or iteration: the loss, the validation score, and whether to stop.
-
-    As in scikit-learn, training stops when n_iter_no_change records running have not been better than the best so far by
-    more than tol: in the score where there is a validation set, else in the loss.
-    """
-
-    def __init__(self, estimator: "Network", validation: tuple[Array, Array] | None, incremental: bool):
-        self.of = estimator
-        self.validation = validation
-        self.stops = estimator.solver != "lbfgs" and not incremental
-        self.incremental = incremental
-        self.idle = 0
-        self.best = -math.inf
-        self.best_theta: Array | None = None
-        self.factor = 1.0
-
-    def schedule(self, n: int) -> Callable[[int], float]:
-        """The factor of the learning rate by epoch, of n samples each."""
-        power = self.of.power_t
-        if self.of.learning_rate == "invscaling":
-            return lambda epoch: float((epoch * n + 1) ** -power)
-        return lambda _epoch: self.factor
-
-    def __call__(self, intermediate_result: Any) -> None:
-        of, loss = self.of, float(intermediate_result.fun)
-        of.loss_curve_.append(loss)
-        of.n_iter_ += 1
-        said = f"Iteration {of.n_iter_}, loss = {loss:.8f}"
-        figure = -loss
-        if self.validation is not None:
-            of.network_.theta = intermediate_result.x
-            figure = of._score(*self.validation)
-            of.validation_scores_.append(figure)
-            said += f", validation score = {figure:.6f}"
-        if of.verbose:
-            print(said)
-        if self.incremental:
-            of._state = intermediate_result.snapshot()
-        self.idle = 0 if figure > self.best + of.tol else self.idle + 1
-        if figure > self.best:
-            self.best = figure
-            if self.validation is not None:
-                self.best_theta = intermediate_result.x.copy()
-        if self.stops and self.idle >= of.n_iter_no_change:
-            self._stop_or_slow_down()
-
-    def _stop_or_slow_down(self) -> None:
-        """An adaptive learning rate is divided by 5 first, until it is below 10⁻⁶."""
-        of = self.of
-        if of.solver == "sgd" and of.learning_rate == "adaptive" and of.learning_rate_init * self.factor > 1e-6:
-            self.factor /= 5
-            self.idle = 0
-            return
-        raise StopIteration
-
-
-class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """What the classifier and the regressor share. Parameters are those of scikit-learn's MLPClassifier, and:
+class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+    """What the classifier and the regressor share. X is dense: sparse matrices are refused, as the tags say. Parameters are
+    those of scikit-learn's MLPClassifier, where these differ:
 
     Args:
         activation: the hidden layers', a name or an object, or a sequence with one for each.
+        solver: "adam", "sgd", "lbfgs", or "newton" (`mlp.newton`), which ends as lbfgs does, by tol.
+        alpha: scikit-learn's own: the loss has (α / 2m)·Σ‖W‖² in it, m being `batch_size` with sgd and adam, and the number of
+            samples with lbfgs and newton. As weight decay λ of an `mlp.Objective` that is α / m. (An epoch's last batch, where
+            it is shorter, scikit-learn would decay more.)
+        max_fun: not used: `max_iter` says when lbfgs ends.
         dropout: the probability that a hidden unit is dropped in training (sgd and adam), or one for each layer's inputs, the
             features first. None: nothing is dropped.
+
+    `set_callbacks` is there where scikit-learn has callbacks (1.9 or later). They are told of the fit as a task, and of each
+    epoch or iteration as one of its subtasks, with a `fitted_estimator` as it is then; one that asks to stop is heard.
 
     Attributes:
         network_: the `mlp.MLP`; `coefs_` and `intercepts_` are views of its weights, transposed as scikit-learn has them.
@@ -143,17 +97,18 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             reset=fresh,
         )
         targets = self._encode(y, fresh)
-        weights = self._weigh(y, sample_weight, X)
+        parts: Any = X, y, targets, self._weigh(y, sample_weight, X), Network._weigh(self, y, sample_weight, X)
         random = check_random_state(self.random_state)
         held = self._held_out(validation, X, y, random) if validation is not None or self.early_stopping else None
         if held is not None and validation is None:
             kept, held = held
-            X, y, targets, weights = X[kept], y[kept], targets[kept], None if weights is None else weights[kept]
+            parts = tuple(None if part is None else part[kept] for part in parts)
+        X, y, targets, weights, sample_weight = parts
         if fresh:
             self._make_network(X, random)
         self.best_loss_: float | None
         self.best_validation_score_: float | None
-        watch = Watch(self, held, incremental)
+        watch = Watch(self, held, incremental, None if incremental else Tasks(self, X, y, sample_weight))
         result = self._train(X, targets, weights, watch, random, incremental)
         if watch.best_theta is not None:
             self.network_.theta = watch.best_theta
@@ -164,6 +119,8 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.t_ += len(X) * (1 if incremental else len(result.history))
         if not incremental and result.status in (optimizers.LIMIT, optimizers.DIVERGED):
             warnings.warn(f"{self.solver}: {result.message}", ConvergenceWarning, stacklevel=3)
+        if watch.tasks is not None:
+            watch.tasks.end()
         return self
 
     def _check_parameters(self) -> None:
@@ -221,14 +178,14 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             X,
             targets,
             cost=self._cost(),
-            weight_decay=self.alpha / (n if self.solver == "lbfgs" else batch_size),
-            dropout=None if self.solver == "lbfgs" else self._dropout(),
+            weight_decay=self.alpha / (n if self.solver in _OF_ALL else batch_size),
+            dropout=None if self.solver in _OF_ALL else self._dropout(),
             weights=weights,
         )
         theta = self.network_.theta.copy()
         settings: dict[str, Any] = {"callback": lambda intermediate_result: watch(intermediate_result)}
-        if self.solver == "lbfgs":
-            result = optimizers.lbfgs(objective, theta, maxiter=self.max_iter, gtol=self.tol, **settings)
+        if self.solver in _OF_ALL:
+            result = _OF_ALL[self.solver](objective, theta, maxiter=self.max_iter, gtol=self.tol, **settings)
         else:
             seed = int(random.randint(1 << 31))
             state = self._state if incremental else None
@@ -298,8 +255,8 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 def takes_steps(estimator: Any) -> bool:
     """`partial_fit` is there for the solvers that take steps."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for the solvers sgd and adam, not for lbfgs")
+    if estimator.solver in _OF_ALL:
+        raise AttributeError(f"partial_fit is only available for the solvers sgd and adam, not for {estimator.solver}")
     return True
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from mlp.blas import Array
 from mlp.estimators.base import Network, keep, takes_steps
+from mlp.estimators.watch import with_callbacks
 from mlp.network import labels_from
 
 
@@ -88,6 +89,7 @@ class MLPClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         by_class = compute_sample_weight(self.class_weight, y)
         return np.asarray(by_class if weights is None else by_class * weights)
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on X (n, features) and y (n,), or (n, labels) of 0 and 1.
 

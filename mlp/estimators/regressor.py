@@ -12,6 +12,7 @@ from mlp import costs
 from mlp.blas import Array
 from mlp.checks import check_name
 from mlp.estimators.base import Network, keep, takes_steps
+from mlp.estimators.watch import with_callbacks
 
 #: The losses by scikit-learn's names, and the costs that they are here.
 _COSTS = {"squared_error": "quadratic", "absolute_error": "absolute", "huber": "huber", "poisson": "poisson"}
@@ -75,6 +76,7 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
     def _outputs(self) -> tuple[int, str]:
         return math.prod(self._shape), costs.find(self._cost()).output or "identity"
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on X (n, features) and y (n,) or (n, targets); the rest as in `MLPClassifier.fit`."""
         return self._fit(X, y, sample_weight, validation)

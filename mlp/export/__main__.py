@@ -13,6 +13,7 @@ formats:
   .onnx         a graph for ONNX runtimes (of several models, the mean of their answers)
   .safetensors  tensors that torch.nn.Sequential takes as they are, and mlp.load
   .h            weights and a forward pass in C99, without allocation
+  .html         a page on which one draws a digit, or fills in a form, and sees the network at work
 
 examples:
   python -m mlp.export runs/2026-01-31-101500 digits.onnx

@@ -95,6 +95,8 @@ def encode(net: MLP | Committee, name: str, notes: Any = None) -> bytes:  # noqa
     size = sum(one.theta.size for one in members)
     if 4 * size > _LARGEST:
         raise ValueError(f"net: has {size:,} parameters, but an ONNX file holds less than {_LARGEST // 4:,}")
+    if not all(np.isfinite(one.theta).all() for one in members):
+        raise ValueError("net: has parameters that are not finite, of which runtimes make different answers")
     graph = Graph()
     X = graph.take("X", TensorProto.FLOAT, net.sizes[0]) if preparation is None else _add_preparation(graph, preparation)
     rows = [_add_network(graph, one, X, f"members.{at}." if len(members) > 1 else "") for at, one in enumerate(members)]

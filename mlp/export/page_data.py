@@ -70,9 +70,9 @@ def _range(net: MLP, test: Examples | None) -> tuple[Array, Array]:
     """What the network takes for paper and for ink, (features,) each."""
     features = net.sizes[0]
     preparation: Any = getattr(net, "preparation", None)
-    columns = () if preparation is None or preparation.scaling == "none" else preparation.columns
+    columns = () if preparation is None else preparation.columns
     low, high = np.zeros(features), np.ones(features)
-    if columns:
+    if columns and all(column.minimum is not None for column in columns):
         darkest, brightest = (bound(of) for bound, of in ((min, _each(columns, "minimum")), (max, _each(columns, "maximum"))))
         place = 0
         for column in columns:

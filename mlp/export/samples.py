@@ -69,8 +69,8 @@ def takes_pixels(preparation: Preparation) -> bool:
 
 
 def takes_8_bit(preparation: Preparation) -> bool:
-    """Whether raw data is 8-bit pixels, from 0 to 255, which networks take as 0 to 1; pixels that are scaled are numbers."""
-    return takes_pixels(preparation) and preparation.scaling == "none"
+    """Whether raw data is 8-bit pixels, from 0 to 255, which networks take as 0 to 1; pixels of other kinds have statistics."""
+    return takes_pixels(preparation) and preparation.scaling == "none" and not preparation.columns[0].known
 
 
 def has_classes(net: MLP | Committee, preparation: Preparation | None) -> bool:

@@ -55,7 +55,7 @@ def answer(
     sizes = _image_sizes(net, shape, len(values))
     hidden = range(len(net.layers) - 1)
     with drawing(ax, file, size=(2.5 * (2 + len(hidden)), 2.8), panels=2 + len(hidden)) as (figure, panels):
-        _draw_input(panels[0], values, sizes)
+        _draw_input(panels[0], values, sizes, _input_names(net, len(values)))
         for number in hidden:
             _draw_layer(panels[1 + number], net.forward(inputs, layer=number)[0], net.layers[number], number)
         _draw_outputs(panels[-1], net.forward(inputs)[0], names, net.output.name, None if y is None else int(y))
@@ -84,13 +84,22 @@ def _image_sizes(net: Any, shape: Any, features: int) -> tuple[int, ...] | None:
     return check_shape(shape, features)
 
 
-def _draw_input(panel: "Axes", values: Array, sizes: tuple[int, ...] | None) -> None:
+def _input_names(net: Any, features: int) -> list[str]:
+    """What the inputs are called: the columns of the table that they come from, or their numbers."""
+    names: list[str] = []
+    for column in getattr(getattr(net, "preparation", None), "columns", ()):
+        names += [f"{column.name} = {value}" for value in column.values] or [column.name]
+    return names if len(names) == features else list(map(str, range(features)))
+
+
+def _draw_input(panel: "Axes", values: Array, sizes: tuple[int, ...] | None, names: list[str]) -> None:
     panel.set_title("Input", fontsize=11)
     if sizes is None:
         panel.barh(np.arange(len(values)), values, color=[BLUE if value >= 0 else VERMILLION for value in values])
         panel.invert_yaxis()
         panel.spines[["top", "right"]].set_visible(False)
-        panel.set_yticks(range(len(values)) if len(values) <= _MOST_BARS else [])
+        few = len(values) <= _MOST_BARS
+        panel.set_yticks(range(len(values)) if few else [], names if few else [], parse_math=False)
         return
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     panel.imshow(images((values[None] - low) / (high - low), sizes)[0], cmap="gray", vmin=0, vmax=1)
@@ -129,7 +138,7 @@ def _draw_outputs(panel: "Axes", outputs: Array, names: list[str], activation: s
     if len(order) > _MOST_BARS:
         order = np.sort(np.argsort(-shares, kind="stable")[:_MOST_BARS])
     panel.barh(range(len(order)), shares[order], color=[BLUE if one == best else "0.75" for one in order])
-    panel.set_yticks(range(len(order)), [names[one] + (" (true)" if one == y else "") for one in order])
+    panel.set_yticks(range(len(order)), [names[one] + (" (true)" if one == y else "") for one in order], parse_math=False)
     panel.invert_yaxis()
     panel.tick_params(axis="y", length=0)
     panel.spines[["top", "right"]].set_visible(False)
@@ -137,4 +146,6 @@ def _draw_outputs(panel: "Axes", outputs: Array, names: list[str], activation: s
     if classifies:
         panel.set_xlim(0, 1)
     title = f"Answer: {names[best]}, {100 * shares[best]:.1f} %" if classifies else "Output"
-    panel.set_title(title, fontsize=11, color=VERMILLION if classifies and y is not None and y != best else "black")
+    panel.set_title(
+        title, fontsize=11, color=VERMILLION if classifies and y is not None and y != best else "black", parse_math=False
+    )

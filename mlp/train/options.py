@@ -27,7 +27,6 @@ PROG = "python -m mlp.train"
 EPILOG = """\
 examples:
   python -m mlp.train                                             784-256-10, a few seconds
-  python -m mlp.train --hidden 512,256 --optimizer adam --epochs 5
   python -m mlp.train --hidden none --optimizer lbfgs --weight-decay 1e-4     softmax regression
   python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic --weight-decay 0 \\
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1

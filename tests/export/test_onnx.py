@@ -90,6 +90,14 @@ def test_parameters_beyond_float32_are_refused(tmp_path, refused):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parameters_that_are_not_finite_are_refused(tmp_path, refused):
+    net = mlp.MLP([2, 2], seed=0)
+    net.theta[0] = np.nan
+    with refused(ValueError, "net: has parameters that are not finite"):
+        mlp.save(tmp_path / "model.onnx", mlp.Committee([mlp.MLP([2, 2], seed=0), net]))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_onnxruntime_onnx_itself_checks_the_file(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     agreement = mlp.export.write(tmp_path / "model.onnx", mlp.MLP([(6, 6), mlp.Conv(2, 3), mlp.MaxPool(2), 3], seed=0))

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import mlp
+from mlp.data.columns import Column
+from mlp.data.preparation import Preparation
 from mlp.export import page
 
 # tests are no package (--import-mode=importlib), so what is beside them is imported by its path
@@ -256,13 +258,46 @@ def test_the_page_shows_the_answer_and_what_it_comes_of(ask, digits):
     return { shown, caption: byId("gradient-caption").textContent, unit: byId("unit").textContent,
       strongest: byId("strongest").children.length, bars: byId("bars").children.length,
       fits: document.documentElement.scrollWidth };"""
-    found = ask(digits.path, script, width=500)
+    found = ask(digits.path, script, width=360)
     assert len(found["shown"]) == 10
     assert all(f"taken for {answer}" in title for title, answer in found["shown"])
     assert found["caption"] == "What would make it more of a 3"
     assert found["unit"].count("Unit 2 of layer 1") == 1
     assert (found["strongest"], found["bars"]) == (8, 10)
-    assert found["fits"] <= 500  # nothing sticks out on a phone
+    assert found["fits"] <= 360  # nothing sticks out on a phone
+
+
+EVIL = [
+    "</script><script>document.title = 'taken over'</script>",
+    "<img src=x onerror='document.body.replaceChildren()'>",
+    "{{script}}{{description}}",
+    "&lt;\"'`${1}",
+    "\u2028\u202e日本語" + "o" * 300,
+    "__proto__",
+]
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", ["images", "table"])
+def test_names_are_shown_as_they_are_and_run_nothing(ask, kind, tmp_path):
+    rng = np.random.default_rng(0)
+    classes = (*EVIL, *(f"the class whose number is {number}" for number in range(194)))
+    columns = tuple(Column(name, mean=0.0, deviation=1.0, minimum=-1.0, maximum=1.0) for name in EVIL)
+    net = mlp.MLP([64 if kind == "images" else 6, 200], seed=0)
+    if kind == "table":
+        net.preparation = Preparation(columns, Column("t", "categorical", classes))
+    page.write(tmp_path / "network.html", net, mlp.Examples(rng.random((200, net.sizes[0]), "f4"), np.arange(200), classes))
+    script = """
+    for (const button of document.querySelectorAll("#bars button")) button.click();
+    const names = [...document.querySelectorAll("#wrong-ones button")].map((one) => one.querySelector("bdi").textContent);
+    return { names, labels: [...document.querySelectorAll("label")].map((one) => one.textContent), title: document.title,
+      bars: byId("bars").children.length, scripts: document.scripts.length, fits: document.documentElement.scrollWidth };"""
+    found = ask(tmp_path / "network.html", script, width=360)
+    assert found["names"][:6] == EVIL
+    if kind == "table":
+        assert found["labels"][-6:] == EVIL
+    assert found["title"].startswith("Draw a picture" if kind == "images" else "Fill in the form")
+    assert (found["bars"], found["scripts"], found["fits"]) == (10, 2, 360)
 
 
 @needs_chromium

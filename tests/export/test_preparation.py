@@ -9,6 +9,7 @@ import pytest
 import mlp
 from mlp.data.columns import Column
 from mlp.data.preparation import Preparation, image_preparation
+from mlp.export import page
 
 SPECIES = Column("species", "categorical", ("setosa", "versi@color", 'a "rose"', "é*/"))
 DIGITS = Column("digit", "categorical", ("3", "5", "7", "12"))
@@ -88,6 +89,29 @@ def test_graph_takes_8_bit_pixels(tmp_path, digits):
     given = run(tmp_path / "model.onnx", {"X": digits})
     np.testing.assert_array_equal(given["label"], net.predict(digits))
     np.testing.assert_allclose(given["probabilities"], net.forward(digits), rtol=0, atol=1e-5)
+
+
+def test_pixels_that_are_not_8_bit_are_taken_as_they_are(tmp_path):
+    X = np.random.default_rng(0).integers(0, 17, (40, 4, 4)).astype(np.float32)  # as scikit-learn's digits
+    np.savez(tmp_path / "digits.npz", X=X, y=np.arange(40) % 3)
+    (data,) = mlp.prepare(mlp.read_table(tmp_path / "digits.npz"), scaling="none")
+    net = mlp.MLP([16, 5, 3], seed=0)
+    net.preparation = data.preparation
+    assert mlp.export.write(tmp_path / "model.h", net).deviation < 1e-6
+    assert "typedef float model_input;\n" in (tmp_path / "model.h").read_text()
+    shown = page.describe(net)["input"]
+    assert (shown["shape"], shown["low"], shown["high"]) == ([4, 4, 1], 0, 16)
+    mlp.save(tmp_path / "model.onnx", net)
+    given = run(tmp_path / "model.onnx", {"X": X.reshape(40, 16).astype(float)})
+    np.testing.assert_allclose(given["probabilities"], net.forward(X.reshape(40, 16)), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(given["label"], net.predict(X))
+
+
+def test_8_bit_pixels_keep_no_statistics(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+    np.savez(tmp_path / "digits.npz", X=X, y=np.arange(40) % 3)
+    (data,) = mlp.prepare(mlp.read_table(tmp_path / "digits.npz"))
+    assert data.preparation.columns == (Column("pixels", "pixels", count=16),)
 
 
 def test_column_called_as_an_output_is(tmp_path, refused):

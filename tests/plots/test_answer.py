@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import mlp
+from mlp.data.columns import Column
+from mlp.data.preparation import Preparation
 from mlp.plots import answer
 
 
@@ -59,6 +61,15 @@ def test_single_logistic_output_is_two_classes():
     net.layers[0].W[...] = np.log(3)
     outputs = panels(answer(net, [1.0]))[-1]
     assert bars(outputs) == pytest.approx([0.25, 0.75])
+
+
+def test_columns_and_classes_of_a_table_are_named(tmp_path):
+    net = mlp.MLP([3, 2], seed=0)
+    columns = (Column("price in $"), Column("colour", "categorical", ("red", "$blue$")))
+    net.preparation = Preparation(columns, Column("sort", "categorical", ("$x^$", "</b>")))  # no formulas, but names
+    given, outputs = panels(answer(net, [1.0, 0.0, 1.0], file=tmp_path / "answer.png"))
+    assert [label.get_text() for label in given.get_yticklabels()] == ["price in $", "colour = red", "colour = $blue$"]
+    assert [label.get_text() for label in outputs.get_yticklabels()] == ["$x^$", "</b>"]
 
 
 def test_maps_are_pictures_side_by_side():

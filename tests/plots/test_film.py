@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.animation import writers
 from PIL import Image
 
 import mlp
@@ -94,6 +95,14 @@ def test_mp4_needs_ffmpeg(learning, tmp_path, refused, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with refused(ValueError, "file: received", "ffmpeg"):
         Film(learning()[0], tmp_path / "film.mp4")
+
+
+@pytest.mark.skipif(not writers.is_available("ffmpeg"), reason="there is no ffmpeg, which films as MP4 need (Debian's: ffmpeg)")
+def test_mp4_is_a_film_too(learning, tmp_path):
+    net, _ = learning()
+    Film(net, tmp_path / "film.mp4").save()
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"  # ISO/IEC 14496-12, 4.3: the first box
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
 def test_what_cannot_be_filmed_is_refused(learning, tmp_path, refused):

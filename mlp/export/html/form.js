@@ -25,11 +25,11 @@ class Form {
     return element("select", { id }, ...values.map((value, i) => element("option", { value: i, textContent: value })));
   }
 
-  #number({ minimum, maximum, start }, id, field) {
+  #number({ name, minimum, maximum, start }, id, field) {
     const input = element("input", { id, type: "number", step: "any", value: +start.toPrecision(4) });
     const [low, high] = [Math.min(minimum, start), Math.max(maximum, start)];
     const slider = element("input", { type: "range", min: low, max: high, step: (high - low) / 200 || 1, value: start });
-    slider.setAttribute("aria-label", `from ${brief(low)} to ${brief(high)}`);
+    slider.setAttribute("aria-label", `${name}, from ${brief(low)} to ${brief(high)}`);
     slider.title = `in training from ${brief(low)} to ${brief(high)}`;
     slider.oninput = () => (input.value = +Number(slider.value).toPrecision(4));
     input.oninput = () => (slider.value = input.value);

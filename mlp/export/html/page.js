@@ -68,7 +68,8 @@ function showClasses(outputs, empty) {
   const verdict = byId("verdict");
   if (empty) verdict.replaceChildren("Nothing is drawn yet.");
   else {
-    verdict.replaceChildren(element("strong", { textContent: answer.names[label] }), `${percent(shares[label])} sure`);
+    const name = answer.names[label];
+    verdict.replaceChildren(element("strong", { textContent: name, className: name.length > 14 ? "long" : "" }), `${percent(shares[label])} sure`);
   }
   let order = [...shares.keys()];
   if (order.length > 20) order = order.sort((a, b) => shares[b] - shares[a]).slice(0, 10);
@@ -149,9 +150,11 @@ function listExamples({ labels, answers }) {
       const picture = { height: image[0], width: image[1], channels: image[2], values: exampleInputs(n) };
       button.append(paintInk(element("canvas"), picture));
     }
-    const text = answer.kind !== "classes" ? (label ?? `${n + 1}`) : wrong(n) ? `${answer.names[label]} → ${answer.names[answers[n]]}` : answer.names[label];
-    button.append(text);
-    button.title = wrong(n) ? `is ${answer.names[label]}, taken for ${answer.names[answers[n]]}` : "";
+    const names = answer.kind !== "classes" ? [label ?? n + 1] : wrong(n) ? [answer.names[label], answer.names[answers[n]]] : [answer.names[label]];
+    const words = element("span", { className: "words" });
+    names.forEach((name, i) => words.append(i ? " → " : "", element("bdi", { textContent: name })));
+    button.append(words);
+    button.title = wrong(n) ? `is ${names[0]}, taken for ${names[1]}` : `${names[0]}`;
     button.onclick = () => showExample(n);
     byId(wrong(n) ? "wrong-ones" : "right-ones").append(button);
   });

@@ -99,6 +99,7 @@ class LayerView {
   constructor(layer, chosen) {
     this.layer = layer;
     this.canvas = element("canvas", { className: "layer", tabIndex: 0 });
+    this.canvas.setAttribute("role", "application");
     this.canvas.setAttribute("aria-label", `${layer.units} units; arrow keys choose one`);
     const [rows, columns, maps] = layer.out_shape ?? [1, 1, layer.units];
     Object.assign(this, { rows, columns, maps });
