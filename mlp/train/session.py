@@ -27,6 +27,7 @@ from mlp.train.configuration import check_run, configure, lengthen, read_options
 from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
 from mlp.train.parts import Parts, load_parts
 from mlp.train.scores import Score, plain_answer, score
+from mlp.train.shares import share_out
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -128,12 +129,12 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
     parts = load_parts(options, given)
     net = _make_network(options, parts)
-    with _objective_over(parts, net, options) as objective:
+    with _objective_over(parts, net, options, given) as objective:
         return _minimise(objective, net, parts, options)
 
 
 @contextmanager
-def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
+def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace, given: Collection[str]) -> Iterator[Any]:
     """The objective over the training set, in this process or on the cluster that the options name."""
     training = parts.training
     settings, weights = arguments_for("objective", options), parts.weights(options.class_weight)
@@ -145,7 +146,9 @@ def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> 
     except ImportError as error:
         raise ValueError(f"cluster: {error}") from error
     with cluster.connect(options.cluster) as client:
-        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y, **weights), **settings)
+        sent = options.data == "-"  # standard input, which workers can't read
+        shares = cluster.cut(training.X, training.y, **weights) if sent else share_out(parts, options, given)
+        yield cluster.SummedObjective(client, net, shares, **settings)
 
 
 def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Namespace) -> _Ended:
