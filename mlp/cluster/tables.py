@@ -43,7 +43,8 @@ class Table(FileRows):
         try:
             table = read_columns(self.path, self.preparation, more=more, rows=slice(self.start, self.stop))
             if len(table) < (1 if self.stop is None else self.stop - self.start):
-                raise ValueError(f"{self.path}: has {self.start + len(table):,} rows or fewer, but these are asked for")
+                has = f"it has {self.start + len(table):,}" if len(table) else "there are fewer"
+                raise ValueError(f"{self.path}: rows {self._range()} are asked for, but {has}")
             return rows_of(table, self.preparation, self.weights)
         except ValueError as error:
             if self.start and " in row " in str(error):
