@@ -138,7 +138,8 @@ def test_what_moves_grows_with_workers_and_not_with_parts(client, examples, piec
     summed(net.theta)  # now all that is kept by workers is there
 
     def count():
-        return sum(client.run(lambda dask_worker: dask_worker.transfer_incoming_bytes_total).values())
+        logs = client.run(lambda dask_worker: [entry["total"] for entry in dask_worker.transfer_incoming_log])
+        return sum(map(sum, logs.values()))
 
     before = count()
     for step in range(3):

@@ -103,7 +103,7 @@ def test_tables_are_prepared_alike_by_all_parts(client, houses, target):
     ignored = ["unused", "counts", *({"sold", "price"} - {target})]
     (data,) = mlp.prepare(mlp.read_table(place / "houses.csv", target, ignore=ignored), dtype="float64")
     assert data.X.shape == (60, 4)
-    net = mlp.MLP([4, 3, 2 if data.classes else 1], output=None if data.classes else "identity", dtype="float64", seed=0)
+    net = mlp.MLP([4, 3, 2 if data.classes else 1], output="softmax" if data.classes else "identity", dtype="float64", seed=0)
     expected = mlp.Objective(net, data.X, data.y, weights=frame["counts"].to_numpy())(net.theta)
     frames = pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=3)
     sources = [Table(place / name, data.preparation, "counts").cut(60, 7) for name in ("plain.csv", "houses.parquet")]
