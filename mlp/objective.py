@@ -112,14 +112,6 @@ class Objective:
         #: The passes that products with the Hessian go through.
         self._kept = curvature.Kept()
 
-    def keep(self, most: int) -> None:
-        """Let passes be kept for products with the curvature where they take no more bytes than that (curvature.py)."""
-        self._kept.most = most
-
-    def use_room(self, room: dict[Any, Buffers]) -> None:
-        """Take scratch memory for passes from there: objectives of one network that take turns can share it."""
-        self._work.buffers = room
-
     def __getstate__(self) -> dict[str, Any]:
         """Copies (copy.copy, pickle) share the examples, and have a workspace of their own."""
         return {name: value for name, value in vars(self).items() if name not in ("_work", "_step", "_kept")}

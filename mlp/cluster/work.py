@@ -85,9 +85,8 @@ class LocalPart:
         All other scratch memory belongs to the thread, whose parts take turns in it.
         """
         objective = _objectives.pop(self, None) or self.objective_of(net)
-        objective.keep(kept_bytes)
         rooms = _thread.__dict__.setdefault("rooms", WeakKeyDictionary())
-        objective.use_room(rooms.setdefault(net, {}))
+        objective._work.buffers, objective._kept.most = rooms.setdefault(net, {}), kept_bytes
         yield objective
         _objectives[self] = objective
 
