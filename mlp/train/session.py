@@ -163,12 +163,12 @@ def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
         table = parts.preparation.columns[0].kind != "pixels"
         suit(options, given, len(parts.training), table=table, classifies=parts.classes is not None)
     net = _make_network(options, parts)
-    with _objective_over(parts, net, options, given) as objective:
+    with _objective_over(parts, net, options) as objective:
         return _minimise(objective, net, parts, options)
 
 
 @contextmanager
-def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace, given: Collection[str]) -> Iterator[Any]:
+def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> Iterator[Any]:
     """The objective over the training set, in this process or on the cluster that the options name."""
     training = parts.training
     settings, weights = arguments_for("objective", options), parts.weights(options.class_weight)
@@ -181,7 +181,7 @@ def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace, giv
         raise ValueError(f"cluster: {error}") from error
     with cluster.connect(options.cluster) as client:
         sent = options.data == "-"  # standard input, which workers can't read
-        shares = cluster.cut(training.X, training.y, **weights) if sent else share_out(parts, options, given)
+        shares = cluster.cut(training.X, training.y, **weights) if sent else share_out(parts, options)
         yield cluster.SummedObjective(client, net, shares, **settings)
 
 
