@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mlp.blas import Array
-from mlp.fingerprint import digest
 from mlp.data.parts import Parts, load_parts
+from mlp.fingerprint import digest
 
 #: Into how many parts a training set is cut: enough for workers of any number to have about as much each.
 PIECES = 16
