@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from mlp.backprop import Buffers, add_gradients, bytes_each
+from mlp.backprop import Buffers, add_gradients
 from mlp.batches import check_rows
 from mlp.blas import Array
 from mlp.checks import check_parameters, converted
@@ -34,9 +34,9 @@ from mlp.workspace import Workspace
 if TYPE_CHECKING:
     from mlp.objective import Objective
 
-#: Passes are kept between products where all their arrays take no more bytes than this (A, Δ and E ⊙ σ″, 12 to 24 bytes a
-#: unit and example; the images that a Conv lowers come on top, about half as much again); where they would take more, each
-#: product goes through them again, a chunk at a time.
+#: Passes are kept between products where all their arrays take no more bytes than this (`kept_each`: 8 to 16 a unit and
+#: example in float32, and what layers need besides); where they would take more, each product goes through them again, a chunk
+#: at a time.
 KEPT_BYTES = 1 << 30
 
 
@@ -128,9 +128,10 @@ def add_gradients_along(d: Direction, of: Buffers, along: Along, alpha: float, e
 
 
 class Kept:
-    """Both passes at the θ and rows last asked for, kept between products as long as they fit into `KEPT_BYTES`."""
+    """Both passes at the θ and rows last asked for, kept between products as long as they fit into so many bytes, `most`."""
 
     def __init__(self) -> None:
+        self.most = KEPT_BYTES
         self._theta: Array | None = None
         self._rows: Array | None = None
         self._buffers: dict[int, Buffers] = {}
@@ -147,12 +148,12 @@ class Kept:
                 work.sparse.gained, work.sparse.curvature = self._sparse
             yield from self._again(work)
             return
-        keep = n * bytes_each(objective.net.layers, objective.dtype) <= KEPT_BYTES
+        stack = work.stack(work.layers_at(theta), objective.noise)
+        keep = n * kept_each(stack, objective.dtype) <= self.most
         if not keep or n != sum(chunk.of.n for chunk in self._chunks):
             self._buffers = {}
         self._theta, self._chunks = None, []
         self._cost = work.prepare_sparsity(theta, rows, objective.noise)
-        stack = work.stack(work.layers_at(theta), objective.noise)
         for of, Y, weights in work.passes(rows, objective.noise, kept=self._buffers if keep else None):
             self._cost += objective._learn(stack, of, Y, weights) / n
             if keep:  # targets and weights lie in room that the next chunk's will take
@@ -194,6 +195,37 @@ class Kept:
                 del self._along[next(iter(self._along))]
             self._along[of.n] = Along(layers, of)
         return self._along[of.n]
+
+
+def kept_each(stack: Sequence[Layer], dtype: Any) -> int:
+    """How many bytes an example takes where its passes are kept: their buffers, targets, E ⊙ σ″ and what layers need besides.
+
+    Of that, products make more as they go: the room for changes, and for their errors.
+    """
+    one, two = Buffers(stack, 1, dtype), Buffers(stack, 2, dtype)
+    passes, scratch = (
+        _bytes_in(more, set()) - _bytes_in(less, set())
+        for less, more in (
+            ((one.A, one.Z, one.Delta, one.spare(one.X)), (two.A, two.Z, two.Delta, two.spare(two.X))),
+            (one.scratch, two.scratch),
+        )
+    )
+    bends = sum(A.nbytes for A, layer in zip(one.A[1:-1], stack, strict=False) if layer.activation.curved)
+    return passes + 3 * scratch + bends + one.A[-1].nbytes
+
+
+def _bytes_in(thing: Any, seen: set[int]) -> int:
+    """How many bytes the arrays in there have, each counted once."""
+    if id(thing) in seen:
+        return 0
+    seen.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes if thing.base is None else _bytes_in(thing.base, seen)
+    if isinstance(thing, list | tuple):
+        return sum(_bytes_in(part, seen) for part in thing)
+    return sum(
+        _bytes_in(part, seen) for part in (thing if isinstance(thing, dict) else getattr(thing, "__dict__", {})).values()
+    )
 
 
 def _same(rows: Array | None, others: Array | None) -> bool:

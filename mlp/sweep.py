@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -113,24 +113,29 @@ def is_finished(place: Path) -> bool:
     return (place / "model.npz").exists() and "test_accuracy" in load_notes(place / "model.npz")
 
 
-def run_all(trials: Sequence[Trial], given: argparse.Namespace) -> Iterator[tuple[Trial, int, str]]:
-    """Run each trial; yields it with its exit status and last lines as it ends."""
-    jobs = {directory_of(trial, given.options, given.out): trial for trial in trials}
-    tasks = [(words_of(trial, given.options), str(place.resolve()), trial) for place, trial in jobs.items()]
-    if given.cluster is not None:
+def run_all(commands: Mapping[Path, Sequence[str]], workers: int | str) -> Iterator[tuple[Path, int, str]]:
+    """Run mlp.train into each of these directories, with these words; yields (directory, exit status, last lines) as each ends.
+
+    Args:
+        commands: the words by directory. Where the run there is finished nothing is done; where it has begun it is resumed.
+        workers: how many run at a time on this machine; or the address of a Dask cluster whose workers see the same files (as
+            `mlp.cluster.connect` takes it), of which each thread runs one. A run whose worker dies is resumed by another.
+    """
+    tasks = {place: (list(words), str(place.resolve())) for place, words in commands.items()}
+    if isinstance(workers, str):
         from distributed import as_completed as completed
 
         from mlp import cluster
 
-        with cluster.connect(given.cluster) as client:
-            sent = {client.submit(run_training, words, place, 1, pure=False): trial for words, place, trial in tasks}
+        with cluster.connect(workers) as client:
+            sent = {client.submit(run_training, *task, 1, pure=False): place for place, task in tasks.items()}
             for future in completed(sent):
                 yield (sent[future], *future.result())
         return
-    pool = ThreadPoolExecutor(given.jobs)
-    threads = max(1, (os.cpu_count() or 1) // given.jobs)
+    pool = ThreadPoolExecutor(workers)
+    threads = max(1, (os.cpu_count() or 1) // workers)
     try:
-        running = {pool.submit(run_training, words, place, threads): trial for words, place, trial in tasks}
+        running = {pool.submit(run_training, *task, threads): place for place, task in tasks.items()}
         for done in as_completed(running):
             yield (running[done], *done.result())
     finally:
@@ -196,8 +201,10 @@ def sweep(given: argparse.Namespace) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     cli.say(f"{len(trials)} runs in {given.out}")
-    for number, (trial, status, lines) in enumerate(run_all(trials, given), 1):
-        what = ", ".join(f"{name} {value}" for name, value in trial.items())
+    jobs = {directory_of(trial, given.options, given.out): trial for trial in trials}
+    commands = {place: words_of(trial, given.options) for place, trial in jobs.items()}
+    for number, (place, status, lines) in enumerate(run_all(commands, given.cluster or given.jobs), 1):
+        what = ", ".join(f"{name} {value}" for name, value in jobs[place].items())
         cli.say(f"{number}/{len(trials)}: {what}: {f'ended with status {status}: {lines}' if status else 'done'}")
         failed = failed or status
     rows = tabulate(trials, given)

@@ -1,6 +1,6 @@
 """`Workspace`: batches of examples on their way through a network's layers, and all the memory that this takes.
 
-It is made once for a network and its examples, and kept from call to call. Who owns what: `_buffers` the arrays of passes,
+It is made once for a network and its examples, and kept from call to call. Who owns what: `buffers` the arrays of passes,
 by their sizes (backprop.py); `_views` the layers at the last vectors met; `_batches` the room that rows are gathered in; a
 layer's own scratch is in the buffers.
 """
@@ -78,7 +78,7 @@ class Workspace:
         pairs = zip(net.layers, rates, strict=True)
         self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
         self._batches = Batches(X, Y, weights, distort)
-        self._buffers: dict[tuple[int, ...], Buffers] = {}
+        self.buffers: dict[tuple[int, ...], Buffers] = {}
         self._views: list[tuple[Array, list[Layer]]] = []
 
     def layers_at(self, vector: Array) -> list[Layer]:
@@ -162,8 +162,8 @@ class Workspace:
     def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
         """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""
         key = n, as_is, learning, to_input
-        if key not in self._buffers:
-            while len(self._buffers) >= 4:
-                del self._buffers[next(iter(self._buffers))]
-            self._buffers[key] = Buffers(stack, n, self.net.dtype, learning, to_input)
-        return self._buffers[key]
+        if key not in self.buffers:
+            while len(self.buffers) >= 4:
+                del self.buffers[next(iter(self.buffers))]
+            self.buffers[key] = Buffers(stack, n, self.net.dtype, learning, to_input)
+        return self.buffers[key]

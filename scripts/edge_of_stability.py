@@ -75,7 +75,8 @@ for rate, colour in zip(arguments.rates, COLOURS, strict=False):
     )
     above.plot(sharpness.steps, sharpness.values, ".-", color=colour, linewidth=1, label=f"$\\eta$ = {rate:g}")
     above.axhline(2 / rate, color=colour, linestyle="--", linewidth=1)
-    above.annotate(f"2/{rate:g}", (0, 2 / rate), (2, 3), textcoords="offset points", color=colour, fontsize=9)
+    end = arguments.steps, 2 / rate  # curves hover above the line
+    above.annotate(f"2/{rate:g}", end, (0, -11), textcoords="offset points", ha="right", color=colour, fontsize=9)
     below.semilogy(result.history["epoch"], result.history["cost"], color=colour, linewidth=1)
 above.set(ylabel="largest eigenvalue of the Hessian, $\\lambda$", title="Full-batch descent sharpens up to 2/η, and no further")
 above.set_ylim(bottom=0)

@@ -563,6 +563,26 @@ def test_memory_is_bounded_whatever_the_number_of_examples(kept, monkeypatch):
     assert max(peaks) < (1 << 21)  # either number of examples takes more than is kept: 21 and 84 MB
 
 
+@pytest.mark.parametrize("curved", [False, True])
+def test_what_an_example_takes_is_counted_with_the_images_that_convolutions_lower(curved):
+    """Measured by tracemalloc, at two numbers of examples, so that what isn't theirs cancels."""
+    hidden = [mlp.Conv(6, 3, padding=1), mlp.MaxPool(2), mlp.Conv(8, 3), 20]
+    net = mlp.MLP([(12, 12), *hidden, 4], hidden="tanh" if curved else "relu", seed=0)
+    held = []
+    for n in (64, 128):
+        rng = np.random.default_rng(0)
+        objective = mlp.Objective(net, rng.random((n, 144), np.float32), rng.integers(0, 4, n))
+        gc.collect()
+        tracemalloc.start()
+        objective.hessp(net.theta, np.ones(net.theta.size))
+        objective._kept._along.clear()  # room for directions is kept of two chunks at most, whatever n
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    each = (held[1] - held[0]) / 64
+    assert each <= curvature.kept_each(net.layers, np.float32) < 1.4 * each
+
+
 # SciPy
 
 

@@ -22,7 +22,7 @@ from mlp.blas import Array, axpy, scale
 from mlp.checks import check_number, check_parameters, shown
 from mlp.cluster import work
 from mlp.cluster.client import AllReplaced, ClusterError, check_client, check_versions, placed, wait_for, wait_for_workers
-from mlp.cluster.parts import DaskRows, check_parts
+from mlp.cluster.parts import DelayedPart, check_parts
 from mlp.cluster.placement import place, share_among_threads
 from mlp.network import MLP, check_network
 from mlp.objective import Evaluation
@@ -39,15 +39,16 @@ _REFUSED = {
 class SummedObjective:
     """The mean cost over the examples of all parts plus weight decay, and its gradient, as a function of θ.
 
-    Minimisers that want all examples at once take it as they take `mlp.Objective`: `mlp.lbfgs`, `mlp.sgd` with
-    batch_size=None, every method of `scipy.optimize.minimize`. Its values have the same bits on one worker as on many, and
+    Minimisers that want all examples at once take it as they take `mlp.Objective`: `mlp.lbfgs`, `mlp.newton`, `mlp.sgd`
+    with batch_size=None, every method of `scipy.optimize.minimize`. Its values have the same bits on one worker as on many, and
     whether or not some of them are killed: only the parts decide them (and the processors, where workers' differ).
 
     Args:
         client: a `distributed.Client`.
         net: the network; its own parameters are neither read nor changed.
-        parts: a list of `Idx`, `Npz` or what `cut` gives. Each is read on the worker that uses it and stays in its memory;
-            parts of files are read again by another one where that worker dies. A few for each thread spread evenly.
+        parts: a list of `Idx`, `Npz`, `Table`, or what `cut` or `cut_frame` give. Each is read on the worker that uses it and
+            stays in its memory; parts of files are read again by another one where that worker dies. A few for each thread
+            spread evenly.
         cost, weight_decay, max_norm: as of `mlp.Objective`. Weights of examples come with the parts.
         wait: for how many seconds to wait for a worker where the cluster has none left; None: for ever. After a few
             seconds a RuntimeWarning says so.
@@ -169,6 +170,11 @@ class SummedObjective:
         """G v, the product of the generalised Gauss–Newton matrix at θ with v; all else as in `hessp`."""
         return self._product("gauss_newton", theta, v, rows)
 
+    def squared_gradients(self, theta: Array, rows: Any = None) -> Array:
+        """(1/n) Σᵢ wᵢ (∂Cᵢ/∂θ)², element by element, without the penalty: a new vector (P,) of float64."""
+        _refuse_some(rows, None)
+        return np.array(self._sum("squared_gradients", self._check_theta(theta))[1], np.float64)
+
     def _product(self, method: str, theta: Array, v: Array, rows: Any) -> Array:
         _refuse_some(rows, None)
         own = self._check_theta(theta)
@@ -234,7 +240,7 @@ class SummedObjective:
         if self._read[number] is not None and self._read[number].status in ("pending", "finished"):
             return
         part = self._parts[number]
-        source = self.client.compute(part.as_arrays()) if isinstance(part, DaskRows) else part
+        source = self.client.compute(part.as_part()) if isinstance(part, DelayedPart) else part
         key = f"read_part-{number}-{uuid.uuid4().hex}"
         arguments = source, f"parts[{number}]", self._net, self._given_cost, self._versions
         with placed({key: self._homes[number]}):
@@ -297,6 +303,8 @@ class SummedObjective:
 
 def _refuse_some(rows: Any, noise: Any) -> None:
     if rows is not None:
-        raise ValueError("rows: received some, but a sum over a cluster is over all examples: batch_size=None, or mlp.lbfgs")
+        raise ValueError(
+            "rows: received some, but a sum over a cluster is over all examples: batch_size=None, subset=None, or mlp.lbfgs"
+        )
     if noise is not None:
         raise ValueError(f"noise: received {shown(noise)}, but it isn't allowed on a cluster")

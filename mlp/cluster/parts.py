@@ -1,7 +1,8 @@
 """Parts of the examples: each says where its rows are, and is read on the worker that will use them.
 
-`Idx` and `Npz` name rows of files, which every worker must find under the same path; `Arrays` are rows that the client has at
-hand and sends; `cut` makes parts of numpy or Dask arrays. Anything else that has `read` (see `Part`) can be a part too.
+`Idx` and `Npz` name rows of files, as `Table` does (tables.py), which every worker must find under the same path; `Arrays` are
+rows that the client has at hand and sends; `cut` makes parts of numpy or Dask arrays. Anything else that has `read` (see
+`Part`) can be a part too.
 """
 
 import io
@@ -33,6 +34,17 @@ class Part(Protocol):
         """Its rows, read where this is called."""
 
 
+@runtime_checkable
+class DelayedPart(Protocol):
+    """Some of the examples that Dask has yet to compute."""
+
+    def __str__(self) -> str:
+        """What errors call it."""
+
+    def as_part(self) -> Any:
+        """The `Part`, delayed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """Rows in memory, which travel with the task that uses them.
@@ -54,8 +66,8 @@ class Arrays:
         return self.X, self.y, self.weights
 
 
-class _FileRows:
-    """Rows `start` to `stop` (not included; None: to the end) of files: what `Idx` and `Npz` share."""
+class FileRows:
+    """Rows `start` to `stop` (not included; None: to the end) of files: what `Idx`, `Npz` and `Table` share."""
 
     start: int
     stop: int | None
@@ -81,7 +93,7 @@ class _FileRows:
 
 
 @dataclass(frozen=True)
-class Idx(_FileRows):
+class Idx(FileRows):
     """Rows of IDX files, such as MNIST's. Of an uncompressed file only these rows are read, of a compressed one all.
 
     Args:
@@ -120,7 +132,7 @@ class Idx(_FileRows):
 
 
 @dataclass(frozen=True)
-class Npz(_FileRows):
+class Npz(FileRows):
     """Rows of arrays in an npz file. Of an array that isn't compressed only these rows are read.
 
     Args:
@@ -183,7 +195,7 @@ class DaskRows:
     def __str__(self) -> str:
         return self.name
 
-    def as_arrays(self) -> Any:
+    def as_part(self) -> Any:
         """The part as a delayed `Arrays`."""
         import dask
 
@@ -194,8 +206,7 @@ def cut(X: Any, y: Any = None, weights: Any = None, *, pieces: int = 16) -> list
     """Parts of arrays: X (n, features), y and weights as `mlp.Objective` takes them.
 
     Numpy's are cut into so many equal parts, and sent with the tasks: for data that the client has anyway. Dask's are cut where
-    the chunks of X's rows end, whatever `pieces` is, and no row passes through the client. (Of a Dask frame, take
-    `frame[columns].to_dask_array(lengths=True)`.)
+    the chunks of X's rows end, whatever `pieces` is, and no row passes through the client. (Dask frames: `cut_frame`.)
     """
     if hasattr(X, "to_delayed"):
         return _cut_dask(X, y, weights)
@@ -241,9 +252,9 @@ def check_parts(parts: Any) -> list[Any]:
     """The parts as a list, if there are any and all are parts."""
     if isinstance(parts, str | bytes) or not isinstance(parts, Sequence) or not parts:
         raise TypeError(
-            f"parts: received {shown(parts)}, but it must be a list of at least one part: Idx, Npz, or what cut gives"
+            f"parts: received {shown(parts)}, but it must be a list of at least one part: Idx, Npz, Table, or what cut gives"
         )
     for number, part in enumerate(parts):
-        if not isinstance(part, DaskRows) and not isinstance(part, Part):
-            raise TypeError(f"parts[{number}]: received {shown(part)}, but it must be an Idx, an Npz, or what cut gives")
+        if not isinstance(part, Part | DelayedPart):
+            raise TypeError(f"parts[{number}]: received {shown(part)}, but it must be an Idx, Npz, Table, or what cut gives")
     return list(parts)

@@ -6,15 +6,19 @@ memory by Dask), then in each evaluation `evaluate_block` (once a thread), `merg
 
 import functools
 import platform
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy
 import threadpoolctl
 
 import mlp
+from mlp import curvature
 from mlp.blas import Array
 from mlp.checks import as_array
 from mlp.cluster import sums
@@ -74,6 +78,23 @@ class LocalPart:
         objective.__setstate__({**self.objective, "net": net})
         return objective
 
+    @contextmanager
+    def borrowed(self, net: MLP, kept_bytes: int) -> Iterator[Objective]:
+        """The objective as it was left by the last task, with the passes that it keeps for products, of at most so many bytes.
+
+        All other scratch memory belongs to the thread, whose parts take turns in it.
+        """
+        objective = _objectives.pop(self, None) or self.objective_of(net)
+        rooms = _thread.__dict__.setdefault("rooms", WeakKeyDictionary())
+        objective._work.buffers, objective._kept.most = rooms.setdefault(net, {}), kept_bytes
+        yield objective
+        _objectives[self] = objective
+
+
+#: Objectives that no task is using, by their parts; and, of each thread, the room for passes by their networks.
+_objectives: WeakKeyDictionary[LocalPart, Objective] = WeakKeyDictionary()
+_thread = threading.local()
+
 
 @dataclass(frozen=True)
 class Description:
@@ -132,14 +153,15 @@ def evaluate_block(
     Args:
         parts: in memory, and their `numbers` among all parts.
         shares: of the sum of weights.
-        method: "gradient", "evaluate", "hessp" or "gauss_newton".
+        method: "gradient", "evaluate", "hessp", "gauss_newton" or "squared_gradients".
         vectors: θ, and for the products v.
     """
     _prepare_process(versions)
     nodes: sums.Nodes = {}
     for part, number, share in zip(parts, numbers, shares, strict=True):
         try:
-            value = _METHODS[method](part.objective_of(net), share, *vectors)
+            with part.borrowed(net, curvature.KEPT_BYTES // len(parts)) as objective:
+                value = _METHODS[method](objective, share, *vectors)
         except Exception as error:
             error.add_note(f"in {part.name}")
             raise
@@ -163,9 +185,9 @@ def _evaluate(objective: Objective, share: float, theta: Array) -> sums.Value:
     return np.array([share * cost, share * (accuracy or 0.0)]), np.zeros(0, theta.dtype)
 
 
-def _product(name: str, objective: Any, share: float, theta: Array, v: Array) -> sums.Value:
-    """The share of a product with the Hessian, or the Gauss–Newton matrix."""
-    product = getattr(objective, name)(theta, v) if share else np.zeros(theta.size)
+def _product(name: str, objective: Any, share: float, theta: Array, *v: Array) -> sums.Value:
+    """The share of a product with the Hessian or the Gauss–Newton matrix, or (without a v) of the squared gradients."""
+    product = getattr(objective, name)(theta, *v) if share else np.zeros(theta.size)
     return np.zeros(1), share * product
 
 
@@ -174,6 +196,7 @@ _METHODS: dict[str, Any] = {
     "evaluate": _evaluate,
     "hessp": functools.partial(_product, "hessp"),
     "gauss_newton": functools.partial(_product, "gauss_newton"),
+    "squared_gradients": functools.partial(_product, "squared_gradients"),
 }
 
 

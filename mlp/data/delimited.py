@@ -75,17 +75,18 @@ class Delimited:
         place = self.names.index(name)
         return [row[place].strip() for row in self._sample if len(row) > place]
 
-    def read(self, names: Sequence[str], texts: Collection[str] = ()) -> Table:
-        """These columns as a table; those in `texts`, and those that aren't all numbers, as texts.
+    def read(self, names: Sequence[str], texts: Collection[str] = (), rows: slice | None = None) -> Table:
+        """These columns as a table; those in `texts`, and those that aren't all numbers, as texts; only those rows, if given.
 
         Raises:
-            ValueError: a value is missing, a number infinite, or a record too short or too long; the row is named, from 1.
+            ValueError: a value is missing, a number infinite, or a record too short or too long; the row is named, from 1
+                for the first that is read.
         """
         as_text = {name for name in names if name in texts or not all(map(_may_be_number, self.sample(name)))}
         while True:
             kinds = [(name, self.names.index(name), name in as_text) for name in names]
             try:
-                return self._parse_with_pyarrow(kinds) or self._parse(kinds)
+                return (self._parse_with_pyarrow(kinds) if rows is None else None) or self._parse(kinds, rows)
             except _NoNumber as found:
                 as_text.add(found.column)
             except UnicodeDecodeError as error:
@@ -154,20 +155,22 @@ class Delimited:
 
     # The parser of our own
 
-    def _parse(self, kinds: Sequence[Kind]) -> Table:
-        """The columns (name, place, whether it is to be text) as a table."""
+    def _parse(self, kinds: Sequence[Kind], rows: slice | None = None) -> Table:
+        """The columns (name, place, whether it is to be text) as a table; only those rows, if given."""
+        start, stop, _ = (rows or slice(None)).indices(self._lines)
         numeric = [(name, place) for name, place, is_text in kinds if not is_text]
-        numbers = np.empty((self._lines, len(numeric)))
+        numbers = np.empty((stop - start, len(numeric)))
         found: dict[int, dict[str, int]] = {place: {} for _, place, is_text in kinds if is_text}
-        codes = {place: np.empty(self._lines, np.int32) for place in found}
+        codes = {place: np.empty(stop - start, np.int32) for place in found}
         n = 0
         records: Iterator[Any] = self._rows(self._header) if self._quoted else self._lines_below()
+        records = itertools.islice(records, start, stop)
         while chunk := list(itertools.islice(records, _CHUNK)):
             self._check_widths(chunk, n)
             if numeric:
                 numbers[n : n + len(chunk)] = self._numbers(chunk, numeric, n)
-            rows = map(self._fields, chunk) if found else ()
-            for row, fields in enumerate(rows, n):
+            split = map(self._fields, chunk) if found else ()
+            for row, fields in enumerate(split, n):
                 for place, values in found.items():
                     codes[place][row] = values.setdefault(fields[place], len(values))
             n += len(chunk)

@@ -50,22 +50,23 @@ class Parquet:
         """Nothing: a column's type says what it holds."""
         return []
 
-    def read(self, names: Sequence[str], texts: Collection[str] = ()) -> Table:
-        """These columns as a table; those in `texts`, and those that hold texts, as texts. Raises as `Delimited.read`."""
+    def read(self, names: Sequence[str], texts: Collection[str] = (), rows: slice | None = None) -> Table:
+        """These columns as a table; those in `texts`, and those that hold texts, as texts. All else as in `Delimited.read`."""
         import pyarrow as pa
 
         kinds = [(name, place, self._is_text(name)) for place, name in enumerate(names)]
         types = [pa.dictionary(pa.int32(), pa.string()) if is_text else pa.float64() for *_, is_text in kinds]
         schema = pa.schema([(str(place), kind) for place, kind in enumerate(types)])
+        start, stop, _ = (rows or slice(None)).indices(self._file.metadata.num_rows)
         try:
-            table = gather(self._batches(names, schema), kinds, self._file.metadata.num_rows, self.name)
+            table = gather(self._batches(names, schema, start, stop), kinds, max(0, stop - start), self.name)
         except NotFiniteError:
-            raise self._find_missing(names, kinds) from None
+            raise self._find_missing(names, kinds, start, stop) from None
         except self._errors as error:
             if str(error).startswith("column "):
                 raise
             raise self._damaged(error) from error
-        if not len(table):
+        if not len(table) and rows is None:
             raise ValueError(f"{self._path}: holds no records")
         kept, wanted = [], {}
         for place, name in enumerate(table.number_names):
@@ -88,11 +89,25 @@ class Parquet:
             return True
         raise ValueError(f"column {name!r}: holds {kind}, but it must hold numbers or texts; ignore it, or convert it")
 
-    def _batches(self, names: Sequence[str], schema: Any) -> Iterator[Sequence[Piece]]:
+    def _stored(self, names: Sequence[str], start: int, stop: int) -> Iterator[Any]:
+        """The record batches with these columns, as stored, of the rows `start` to `stop`; other groups of rows aren't read."""
+        first = 0
+        for group in range(self._file.num_row_groups):
+            size = self._file.metadata.row_group(group).num_rows
+            if first + size > start and first < stop:
+                place = first
+                for batch in self._file.iter_batches(columns=list(names), row_groups=[group]):
+                    low, high = max(0, start - place), min(stop - place, len(batch))
+                    if low < high:
+                        yield batch.slice(low, high - low)
+                    place += len(batch)
+            first += size
+
+    def _batches(self, names: Sequence[str], schema: Any, start: int, stop: int) -> Iterator[Sequence[Piece]]:
         """The record batches with these columns, in the schema's types."""
         import pyarrow as pa
 
-        for batch in self._file.iter_batches(columns=list(names)):
+        for batch in self._stored(names, start, stop):
             columns = []
             for name, field in zip(names, schema, strict=True):
                 column = batch.column(name)
@@ -103,10 +118,10 @@ class Parquet:
                     columns.append(plain.cast(pa.float64(), safe=False))
             yield arrow_pieces(pa.record_batch(columns, schema=schema))
 
-    def _find_missing(self, names: Sequence[str], kinds: Sequence[Kind]) -> ValueError:
+    def _find_missing(self, names: Sequence[str], kinds: Sequence[Kind], start: int, stop: int) -> ValueError:
         """The error for the first number that is missing or infinite."""
         row = 0
-        for batch in self._file.iter_batches(columns=list(names)):
+        for batch in self._stored(names, start, stop):
             for name, _, is_text in kinds:
                 if not is_text:
                     numbers = batch.column(name).cast("float64", safe=False).to_numpy(zero_copy_only=False)

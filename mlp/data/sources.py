@@ -97,14 +97,21 @@ def read_data(
     return _examples_of(_open(place, start), wishes), None
 
 
-def read_columns(path: str | os.PathLike[str], preparation: Preparation) -> Table:
-    """The columns that a preparation needs of a table in a file ("-" is standard input); all others are left unread."""
+def read_columns(
+    path: str | os.PathLike[str], preparation: Preparation, *, more: Sequence[str] = (), rows: slice | None = None
+) -> Table:
+    """The columns that a preparation needs of a table in a file ("-" is standard input); all others are left unread.
+
+    Args:
+        more: further columns to read, such as the preparation's target.
+        rows: a slice of the rows to read; None: all.
+    """
     place = check_path("path", path)
     start = b""
     if place.is_file():
         with place.open("rb") as stream:
             start = stream.read(4)
-    names = [column.name for column in preparation.columns]
+    names = [*(column.name for column in preparation.columns), *more]
     file = _open(place, start, names)
     missing = [name for name in names if name not in file.names]
     if missing:
@@ -112,7 +119,9 @@ def read_columns(path: str | os.PathLike[str], preparation: Preparation) -> Tabl
         raise ValueError(
             f"{place}: lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing[:20]))}; it has {has}"
         )
-    return file.read(names, [column.name for column in preparation.columns if column.kind == "categorical"])
+    target = [] if preparation.target is None else [preparation.target]
+    texts = [column.name for column in (*preparation.columns, *target) if column.kind == "categorical" and column.name in names]
+    return file.read(names, texts, rows)
 
 
 def _open(place: Path, start: bytes, expected: Collection[str] = ()) -> Delimited | Parquet:

@@ -247,7 +247,7 @@ OPTIONS = (
            "N", to=DESCENT, synonyms=("swa", "averaging", "polyak")),
     Option("cluster", text(), "minimiser",
            "sum over all examples on a Dask cluster: the scheduler's address, tcp://HOST:8786, or local, for processes on this "
-           "machine; with lbfgs, or full batches", None, "ADDRESS", kept=Kept.ANEW,
+           "machine, which read the data themselves; with lbfgs, newton or full batches", None, "ADDRESS", kept=Kept.ANEW,
            synonyms=("dask", "distributed")),
     Option("subset", integer(1), "minimiser",
            "how many training examples, others in each iteration, curvature is measured on (gradients are always of all)",
@@ -315,7 +315,9 @@ def check_together(options: Mapping[str, Any]) -> None:
         )
     if options["cluster"] is not None:
         if options["optimizer"] in DESCENT and options["batch_size"] is not None:
-            raise ValueError("cluster: sums over all examples: it needs --optimizer lbfgs or --batch-size full")
+            raise ValueError("cluster: sums over all examples: it needs --optimizer lbfgs or newton, or --batch-size full")
+        if options["subset"] is not None:
+            raise ValueError("cluster: sums over all examples, so that --subset isn't allowed")
         if options["distort"] or options["dropout"]:
             raise ValueError("cluster: received one, but --distort and --dropout draw noise, which isn't allowed on a cluster")
     if options["patience"] is not None and options["validation"] == 0:

@@ -28,6 +28,7 @@ from mlp.train import kinds, report
 from mlp.train.configuration import check_run, configure, lengthen, read_options
 from mlp.train.options import MINIMISERS, OPTIONS, PROG, Kept, arguments_for, build_parser, complete, suit
 from mlp.train.scores import Score, plain_answer, score
+from mlp.train.shares import share_out
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -182,7 +183,9 @@ def _objective_over(parts: Parts, net: mlp.MLP, options: argparse.Namespace) -> 
     except ImportError as error:
         raise ValueError(f"cluster: {error}") from error
     with cluster.connect(options.cluster) as client:
-        yield cluster.SummedObjective(client, net, cluster.cut(training.X, training.y, **weights), **settings)
+        sent = options.data == "-"  # standard input, which workers can't read
+        shares = cluster.cut(training.X, training.y, **weights) if sent else share_out(parts, options)
+        yield cluster.SummedObjective(client, net, shares, **settings)
 
 
 def _minimise(objective: Any, net: mlp.MLP, parts: Parts, options: argparse.Namespace) -> _Ended:
