@@ -120,7 +120,7 @@ ROWS = {
     "lenet-5": Row(0.95, LECUN, f"{LENET_5} {SMALL_STEPS} --weight-decay 5e-4 --epochs 20 --average 4"),
     "lenet-5-distorted": Row(0.8, LECUN, f"{LENET_5} {SMALL_STEPS} --weight-decay 1e-5 {WARPED} --epochs 30"),
     "simard-affine": Row(
-        0.6, SIMARD, f"{SIMARD_CONV} {SMALL_STEPS} --weight-decay 1e-5 --distort affine:shear=0.1:shift=1 --epochs 60"
+        0.6, SIMARD, f"{SIMARD_CONV} {SMALL_STEPS} --weight-decay 1e-5 --distort affine:shear=0.1:shift=1 --epochs 40"
     ),
     "simard-elastic": Row(0.4, SIMARD, f"{SIMARD_CONV} {SMALL_STEPS} --weight-decay 1e-5 {WARPED} --epochs 150"),
 }
@@ -257,7 +257,7 @@ def table(arguments: argparse.Namespace) -> str:
             columns = [columns_of(run, "run") for run in finished(name, arguments)]
             minutes = statistics.mean(one["seconds"][-1] / 60 for one in columns)
             lines.append(f"| `{name}` | {row.figure()} | {found} | {len(columns[0]['cost'])} | {minutes:.1f} |")
-    return "\n".join([*lines, "", f"* fewer than {FEW} runs"])
+    return "\n".join([*lines, "", f"\\* fewer than {FEW} runs"])
 
 
 def together(names: Sequence[str], arguments: argparse.Namespace) -> str:
@@ -302,45 +302,39 @@ def split_options(text: str) -> list[str]:
         raise ValueError(f"value: received {text!r}: {error}") from error
 
 
-@cli.checked
-def positive(text: str) -> int:
-    return check_integer("value", int(text) if text.isdecimal() else text, at_least=1)
-
-
-@cli.checked
-def row_names(text: str) -> list[str]:
-    return [check_name("value", part, ROWS) for part in text.split(",")]
-
-
-@cli.checked
-def row_name(text: str) -> str:
-    return check_name("value", text, ROWS)
-
-
-def main(given: Sequence[str] | None = None) -> int:
-    cli.forgive_encoding()
+def parse(given: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's arguments, checked."""
+    positive = cli.checked(lambda text: check_integer("value", int(text) if text.isdecimal() else text, at_least=1))
+    names = cli.checked(lambda text: [check_name("value", part, ROWS) for part in text.split(",")])
     parser = cli.Parser("published.py", description=__doc__)
     add = parser.add_argument
-    add("row", nargs="?", type=row_name, metavar="ROW", help="a row's name, as --list shows them")
+    add("row", nargs="?", type=cli.checked(lambda text: check_name("value", text, ROWS)), metavar="ROW", help="a row's name")
     add("--seeds", type=positive, metavar="N", help="train from seeds 0 to N − 1 (the row's own number)")
     add("--jobs", type=positive, default=cores(), metavar="N", help="networks at a time (as many as cores)")
     add("--validate", action="store_true", help="hold out 10,000 training images, and report the error on them")
     add("--options", type=split_options, default=[], metavar="TEXT", help='over the recipe\'s, as in --options="--nesterov"')
     add("--out", type=Path, default=Path("runs/published"), metavar="DIR", help="(runs/published)")
     add("--list", action="store_true", help="print the rows and their recipes")
-    add("--together", type=row_names, metavar="ROW,…", help="print these rows' finished networks' error as one committee")
+    add("--together", type=names, metavar="ROW,…", help="print these rows' finished networks' error as one committee")
     add("--table", action="store_true", help="print the rows that have finished runs, in Markdown")
     arguments = parser.parse_args(given)
-    if arguments.list:
-        cli.say(listing())
-        return 0
-    if arguments.table:
-        return cli.run("published.py", lambda: cli.say(table(arguments)) or 0)
-    if arguments.together:
-        return cli.run("published.py", lambda: cli.say(together(arguments.together, arguments)) or 0)
-    if arguments.row is None:
+    if arguments.row is None and not (arguments.list or arguments.together or arguments.table):
         parser.error("argument ROW is missing: --list shows the rows")
-    return cli.run("published.py", lambda: run_row(arguments.row, arguments))
+    return arguments
+
+
+def act(arguments: argparse.Namespace) -> int:
+    """Do what was asked for; returns the exit status."""
+    if not (arguments.list or arguments.together or arguments.table):
+        return run_row(arguments.row, arguments)
+    cli.say(listing() if arguments.list else table(arguments) if arguments.table else together(arguments.together, arguments))
+    return 0
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    cli.forgive_encoding()
+    arguments = parse(given)
+    return cli.run("published.py", lambda: act(arguments))
 
 
 if __name__ == "__main__":
