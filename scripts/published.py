@@ -76,6 +76,7 @@ BENT = f"--learning-rate 0.1 --weight-decay 1e-5 {WARPED}"
 QUADRATIC = "--output softmax --cost quadratic --learning-rate 0.3 --weight-decay 0"
 DROPPED = "--max-norm 3 --learning-rate 0.1 --weight-decay 0"
 SMALL_STEPS = "--batch-size 64 --learning-rate 0.05"
+SLOW_UNITS = "--activation logistic --batch-size 64 --learning-rate 0.1 --weight-decay 0"
 
 # Networks of the papers: full connections where LeNet's table has some, means where its pools are trained, ReLU;
 # Simard's and Cireşan's inputs of 29 × 29 are 28 × 28 with a frame of zeros
@@ -123,6 +124,24 @@ ROWS = {
         0.6, SIMARD, f"{SIMARD_CONV} {SMALL_STEPS} --weight-decay 1e-5 --distort affine:shear=0.1:shift=1 --epochs 40"
     ),
     "simard-elastic": Row(0.4, SIMARD, f"{SIMARD_CONV} {SMALL_STEPS} --weight-decay 1e-5 {WARPED} --epochs 150"),
+    "nielsen-20": Row(1.22, NIELSEN, f"{NIELSEN_20} {SLOW_UNITS} --epochs 30"),
+    "nielsen-20-40": Row(0.94, NIELSEN, f"{NIELSEN_40},100 {SLOW_UNITS} --epochs 30"),
+    "nielsen-relu": Row(0.77, NIELSEN, f"{NIELSEN_40},100 {SMALL_STEPS} --weight-decay 5e-4 --epochs 20 --average 4"),
+    "nielsen-shifted": Row(0.63, NIELSEN, f"{NIELSEN_40},100 {SMALL_STEPS} --weight-decay 1e-4 {SHIFTED} --epochs 30"),
+    "nielsen-dropout": Row(
+        0.4,
+        NIELSEN,
+        f"{NIELSEN_40},1000,1000 {SMALL_STEPS} --weight-decay 0 {SHIFTED} --dropout 0,0,0,0,0.5,0.5,0.5 --epochs 40",
+        seeds=5,
+        committee=0.33,
+    ),
+    "1-20-P-40-P-150": Row(
+        None,
+        CIRESAN_2011,
+        f"{CIRESAN_CONV} {SMALL_STEPS} --weight-decay 1e-5 {WARPED} --epochs 60",
+        seeds=7,
+        committee=0.27,
+    ),
 }
 
 #: Of every run: momentum descent over all images, the learning rate falling along half a cosine to 0.
@@ -234,29 +253,50 @@ def committee_error(runs: Sequence[Path], arguments: argparse.Namespace) -> floa
     return 100 * float(np.mean(committee.predict(examples.X) != examples.y))
 
 
-def outcome(name: str, arguments: argparse.Namespace) -> str:
-    """What a row's finished runs came to: mean, spread and number; fewer than three are marked. Empty if none is finished."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a row's finished runs came to: each one's error in %, and of all of them as a committee where the row wants it."""
+
+    row: Row
+    errors: list[float]
+    committee: float | None
+
+    def __str__(self) -> str:
+        """Mean, spread and number of runs; fewer than three are marked."""
+        errors = self.errors
+        text = f"{statistics.mean(errors):.2f}{'' if len(errors) >= FEW else ' *'}"
+        text += f" ({min(errors):.2f} to {max(errors):.2f}, {len(errors)} runs)" if len(errors) > 1 else " (1 run)"
+        return text + ("" if self.committee is None else f", {len(errors)} together {self.committee:.2f}")
+
+    def beats(self) -> bool:
+        """Whether this is less than what was published, and not by luck."""
+        row = self.row
+        alone = row.published is None or (len(self.errors) >= FEW and statistics.mean(self.errors) < row.published)
+        together = row.committee is None or (
+            self.committee is not None and len(self.errors) == row.seeds and self.committee < row.committee
+        )
+        return alone and together
+
+
+def outcome(name: str, arguments: argparse.Namespace) -> Outcome | None:
+    """What a row's finished runs came to; None if none is finished."""
     found = finished(name, arguments)
-    if not found:
-        return ""
-    errors = list(found.values())
-    text = f"{statistics.mean(errors):.2f}{'' if len(errors) >= FEW else ' *'}"
-    text += f" ({min(errors):.2f} to {max(errors):.2f}, {len(errors)} runs)" if len(errors) > 1 else " (1 run)"
-    if ROWS[name].committee is not None and len(errors) > 1:
-        text += f", {len(errors)} together {committee_error(list(found), arguments):.2f}"
-    return text
+    row = ROWS[name]
+    committee = committee_error(list(found), arguments) if row.committee is not None and len(found) > 1 else None
+    return Outcome(row, list(found.values()), committee) if found else None
 
 
 def table(arguments: argparse.Namespace) -> str:
     """The rows with finished runs, in Markdown."""
     of = "validation error, %" if arguments.validate else "measured, %"
-    lines = [f"| row | published, % | {of} | epochs | minutes a network |", "| --- | --- | --- | ---: | ---: |"]
+    lines = [f"| row | published, % | {of} | beaten | epochs | minutes a network |", "| --- | --- | --- | --- | ---: | ---: |"]
     for name, row in ROWS.items():
         found = outcome(name, arguments)
-        if found:
+        if found is not None:
             columns = [columns_of(run, "run") for run in finished(name, arguments)]
             minutes = statistics.mean(one["seconds"][-1] / 60 for one in columns)
-            lines.append(f"| `{name}` | {row.figure()} | {found} | {len(columns[0]['cost'])} | {minutes:.1f} |")
+            beaten = "yes" if found.beats() else "no"
+            lines.append(f"| `{name}` | {row.figure()} | {found} | {beaten} | {len(columns[0]['cost'])} | {minutes:.1f} |")
     return "\n".join([*lines, "", f"\\* fewer than {FEW} runs"])
 
 
@@ -283,7 +323,7 @@ def run_row(name: str, arguments: argparse.Namespace) -> int:
     cli.say(f"seeds 0 to {len(places) - 1}, {min(arguments.jobs, len(places))} at a time, each with one BLAS thread")
     status = Trainer(name, arguments).run()
     found = outcome(name, arguments)
-    if status == 0 and found:
+    if status == 0 and found is not None:
         of = "validation" if arguments.validate else "test"
         cli.say(f"{name}: {of} error, %: {found}; published {ROWS[name].figure()}; saved in {places[0].parent}")
     return status

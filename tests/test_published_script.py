@@ -95,6 +95,10 @@ def test_every_recipe_is_a_command_and_overrides_nothing(published):
         ("lenet-5", [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (120,), (84,), (10,)]),
         # Simard et al. 2003, section 3: 29 × 29 to 13 × 13 to 5 × 5
         ("simard-elastic", [(13, 13, 5), (5, 5, 50), (100,), (10,)]),
+        # Nielsen 2015, chapter 6
+        ("nielsen-relu", [(24, 24, 20), (12, 12, 20), (8, 8, 40), (4, 4, 40), (100,), (10,)]),
+        # Cireşan et al. 2011: 29 × 29 to 26 × 26, 13 × 13, 9 × 9, 3 × 3; with a frame on both sides, 27 × 27 first
+        ("1-20-P-40-P-150", [(27, 27, 20), (13, 13, 20), (9, 9, 40), (3, 3, 40), (150,), (10,)]),
     ],
 )
 def test_a_convolutional_network_has_its_papers_sizes(published, name, shapes):
@@ -166,10 +170,22 @@ def test_a_table_has_what_is_finished_and_marks_rows_of_few_runs(run, finish, da
     asked = finish("linear", 2)
     errors, *_ = errors_of(tmp_path / "runs", data)
     assert "`linear`" not in run("--table")[1]  # those runs are of other options than the recipe's
-    row = f"| `linear` | 12.00 (LeCun et al. 1998) | {np.mean(errors):.2f} * ({min(errors):.2f} to {max(errors):.2f}, 2 runs) |"
     _, said = run("--table", *asked)
-    assert f"{row} 1 | 0.0 |\n" in said
+    measured = f"{np.mean(errors):.2f} * ({min(errors):.2f} to {max(errors):.2f}, 2 runs)"
+    assert f"| `linear` | 12.00 (LeCun et al. 1998) | {measured} | no | 1 | 0.0 |\n" in said
     assert said.endswith("\\* fewer than 3 runs\n")
+
+
+def test_a_row_is_beaten_by_the_mean_of_three_runs_or_by_the_whole_committee(published):
+    one = published.Row(0.5, "", "")
+    assert published.Outcome(one, [0.4, 0.5, 0.5], None).beats()
+    assert not published.Outcome(one, [0.4, 0.5, 0.6], None).beats()
+    assert not published.Outcome(one, [0.3, 0.3], None).beats()
+    voting = published.Row(0.5, "", "", seeds=5, committee=0.4)
+    assert published.Outcome(voting, [0.4] * 5, 0.3).beats()
+    assert not published.Outcome(voting, [0.4] * 4, 0.3).beats()
+    assert not published.Outcome(voting, [0.4] * 5, 0.4).beats()
+    assert not published.Outcome(voting, [0.6] * 5, 0.3).beats()
 
 
 def test_a_run_that_diverged_is_neither_counted_nor_trained_again(run, finish):
