@@ -13,11 +13,13 @@ import itertools
 import math
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from mlp.plots.runs import METRICS, columns_of
 from mlp.train.options import OPTIONS
 
 PROG = "python -m mlp.sweep"
+
+#: This process's runs on this machine.
+_running: set[subprocess.Popen[str]] = set()
 
 #: One run's options: the values tried, as words, by option.
 Trial = dict[str, str]
@@ -97,15 +102,40 @@ def run_training(words: Sequence[str], place: str, threads: int) -> tuple[int, s
         return 0, ""
     begun = (Path(place) / "config.json").exists()
     options = ["--resume", place, "--no-plots"] if begun else [*words, "--out", place]
-    ended = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "mlp.train", *options],
         env={"OPENBLAS_NUM_THREADS": str(threads), **os.environ, "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        check=False,
-    )
-    return ended.returncode, "\n".join(ended.stdout.splitlines()[-3:])
+    ) as process:
+        _running.add(process)
+        try:
+            said, _ = process.communicate()
+        finally:
+            _running.discard(process)
+    return process.returncode, "\n".join(said.splitlines()[-3:])
+
+
+@contextmanager
+def passing_on_signals() -> Iterator[None]:
+    """Within it, what ends this process (SIGTERM, SIGHUP) stops its runs too, which save their states, as Ctrl-C does."""
+
+    def stop(number: int, _frame: Any) -> None:
+        for process in list(_running):
+            process.terminate()
+        raise SystemExit(128 + number)
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = {number: signal.getsignal(number) for number in known}
+    try:
+        for number, handler in heard.items():
+            if handler is not signal.SIG_IGN:  # as nohup has it for SIGHUP
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 def is_finished(place: Path) -> bool:
@@ -113,28 +143,34 @@ def is_finished(place: Path) -> bool:
     return (place / "model.npz").exists() and "test_accuracy" in load_notes(place / "model.npz")
 
 
-def run_all(trials: Sequence[Trial], given: argparse.Namespace) -> Iterator[tuple[Trial, int, str]]:
-    """Run each trial; yields it with its exit status and last lines as it ends."""
-    jobs = {directory_of(trial, given.options, given.out): trial for trial in trials}
-    tasks = [(words_of(trial, given.options), str(place.resolve()), trial) for place, trial in jobs.items()]
-    if given.cluster is not None:
+def run_all(commands: Mapping[Path, Sequence[str]], workers: int | str) -> Iterator[tuple[Path, int, str]]:
+    """Run mlp.train into each of these directories, with these words; yields (directory, exit status, last lines) as each ends.
+
+    Args:
+        commands: the words by directory. Where the run there is finished nothing is done; where it has begun it is resumed.
+        workers: how many run at a time on this machine; or the address of a Dask cluster whose workers see the same files (as
+            `mlp.cluster.connect` takes it), of which each thread runs one. A run whose worker dies is resumed by another.
+    """
+    tasks = {place: (list(words), str(place.resolve())) for place, words in commands.items()}
+    if isinstance(workers, str):
         from distributed import as_completed as completed
 
         from mlp import cluster
 
-        with cluster.connect(given.cluster) as client:
-            sent = {client.submit(run_training, words, place, 1, pure=False): trial for words, place, trial in tasks}
+        with cluster.connect(workers) as client:
+            sent = {client.submit(run_training, *task, 1, pure=False): place for place, task in tasks.items()}
             for future in completed(sent):
                 yield (sent[future], *future.result())
         return
-    pool = ThreadPoolExecutor(given.jobs)
-    threads = max(1, (os.cpu_count() or 1) // given.jobs)
+    pool = ThreadPoolExecutor(workers)
+    threads = max(1, (os.cpu_count() or 1) // workers)
     try:
-        running = {pool.submit(run_training, words, place, threads): trial for words, place, trial in tasks}
-        for done in as_completed(running):
-            yield (running[done], *done.result())
+        running = {pool.submit(run_training, *task, threads): place for place, task in tasks.items()}
+        with passing_on_signals():
+            for done in as_completed(running):
+                yield (running[done], *done.result())
     finally:
-        pool.shutdown(cancel_futures=True)  # a Ctrl-C has reached the runs too, and they save their states
+        pool.shutdown(cancel_futures=True)  # a Ctrl-C or its like has reached the runs too, and they save their states
 
 
 def tabulate(trials: Sequence[Trial], given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -196,8 +232,10 @@ def sweep(given: argparse.Namespace) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     failed = 0
     cli.say(f"{len(trials)} runs in {given.out}")
-    for number, (trial, status, lines) in enumerate(run_all(trials, given), 1):
-        what = ", ".join(f"{name} {value}" for name, value in trial.items())
+    jobs = {directory_of(trial, given.options, given.out): trial for trial in trials}
+    commands = {place: words_of(trial, given.options) for place, trial in jobs.items()}
+    for number, (place, status, lines) in enumerate(run_all(commands, given.cluster or given.jobs), 1):
+        what = ", ".join(f"{name} {value}" for name, value in jobs[place].items())
         cli.say(f"{number}/{len(trials)}: {what}: {f'ended with status {status}: {lines}' if status else 'done'}")
         failed = failed or status
     rows = tabulate(trials, given)

@@ -1,9 +1,9 @@
 """The best-known results of neural networks on MNIST, fully connected and convolutional, repeated, each by a named recipe.
 
 A row's recipe is options of `python -m mlp.train`, in the table below, to read and to change. This script trains the row's
-network from several seeds, as many at a time as there are cores, each on one BLAS thread, and passes on what every epoch
-prints. It ends with the mean and the spread of their test errors beside the published one. Runs are saved: if one is stopped,
-the same command goes on with it, and what is finished is not trained again. A changed recipe has runs of its own.
+network from several seeds, as many at a time as there are cores, or on a cluster, each on one BLAS thread. It ends with the
+mean and the spread of their test errors beside the published one. Runs are saved: if one is stopped, the same command goes on
+with it, and what is finished is not trained again. A changed recipe has runs of its own.
 
 The figure is the test error of the last epoch of a run over all 60,000 training images. The recipes were chosen without the
 test set: by the error on the last 10,000 training images of networks trained on the other 50,000, as --validate does.
@@ -19,13 +19,10 @@ test set: by the error on the last 10,000 training images of networks trained on
 import argparse
 import os
 import shlex
-import signal
 import statistics
-import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +34,7 @@ from mlp import cli
 from mlp.checkpoint import load_notes, read_configuration
 from mlp.checks import check_integer, check_name
 from mlp.plots.runs import columns_of
+from mlp.sweep import run_all
 
 #: Rows of fewer runs are marked.
 FEW = 3
@@ -160,83 +158,16 @@ def places_of(name: str, arguments: argparse.Namespace) -> list[Path]:
     return [row / f"seed-{seed}" for seed in range(arguments.seeds or ROWS[name].seeds)]
 
 
-class Trainer:
-    """Runs mlp.train from one seed after another, several at a time; Ctrl-C and its like stop all of them in good order."""
-
-    def __init__(self, name: str, arguments: argparse.Namespace):
-        self.name, self.arguments = name, arguments
-        self.running: dict[int, subprocess.Popen[str]] = {}
-        self.stopped = 0
-        self.failed = False
-
-    def stop(self, number: int, _frame: Any) -> None:
-        self.stopped = number
-        for process in list(self.running.values()):
-            process.terminate()
-
-    def run(self) -> int:
-        """Train all networks; returns the exit status."""
-        known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {number: signal.getsignal(number) for number in known}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as nohup has it for SIGHUP
-                signal.signal(number, self.stop)
-        try:
-            with ThreadPoolExecutor(self.arguments.jobs) as pool:
-                statuses = list(pool.map(self.train, *zip(*enumerate(places_of(self.name, self.arguments)), strict=True)))
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if self.stopped:
-            cli.say("stopped; the same command goes on with the runs")
-            return 128 + self.stopped
-        return next((status for status in statuses if status), 0)
-
-    def train(self, seed: int, place: Path) -> int:
-        """Train one network, or go on with it, and pass on what it prints; nothing where it is finished."""
-        notes = ending(place)
-        if self.stopped or self.failed or notes.get("status") == 0:
-            return 0
-        if notes.get("status"):
-            cli.say(f"seed {seed} | {notes['message']} (remove {place} to train it anew)")
-            return 1
-        if (place / "config.json").exists():
-            options = ["--resume", str(place), "--no-plots"]
-        else:
-            options = [*words_of(self.name, self.arguments), "--seed", str(seed), "--out", str(place)]
-        with subprocess.Popen(
-            [sys.executable, "-m", "mlp.train", *options],
-            # one thread whatever --jobs: the last digits depend on it
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            start_new_session=True,  # a Ctrl-C at the terminal is for this process to pass on
-        ) as process:
-            self.running[seed] = process
-            if self.stopped:  # just before
-                process.terminate()
-            for line in process.stdout or ():
-                # what a recipe is chosen by is not the test set
-                if not (self.arguments.validate and line.startswith("Test accuracy")):
-                    cli.say(f"seed {seed} | {line.rstrip()}")
-        del self.running[seed]
-        if process.returncode and not self.stopped:
-            self.failed = True
-            cli.say(f"seed {seed} | ended with status {process.returncode}")
-        return process.returncode if process.returncode >= 0 else 128 - process.returncode
-
-
 def ending(run: Path) -> dict[str, Any]:
     """What a finished run's model has in its notes: status, message, test_accuracy. Empty where it isn't finished."""
     notes = load_notes(run / "model.npz") if (run / "model.npz").exists() else {}
     return notes if "test_accuracy" in notes else {}
 
 
-def finished(name: str, arguments: argparse.Namespace) -> dict[Path, float]:
-    """A row's runs that came to a good end, and the error of each, in %."""
+def finished(places: Sequence[Path], arguments: argparse.Namespace) -> dict[Path, float]:
+    """The runs that came to a good end, and the error of each, in %."""
     found = {}
-    for run in places_of(name, arguments):
+    for run in places:
         notes = ending(run)
         if notes.get("status") == 0:
             accuracy = columns_of(run, "run")["validation_accuracy"][-1] if arguments.validate else notes["test_accuracy"]
@@ -268,19 +199,19 @@ class Outcome:
         text += f" ({min(errors):.2f} to {max(errors):.2f}, {len(errors)} runs)" if len(errors) > 1 else " (1 run)"
         return text + ("" if self.committee is None else f", {len(errors)} together {self.committee:.2f}")
 
-    def beats(self) -> bool:
-        """Whether this is less than what was published, and not by luck."""
+    def verdict(self) -> str:
+        """Whether the published figure is beaten: yes, no, or open where runs are missing."""
         row = self.row
-        alone = row.published is None or (len(self.errors) >= FEW and statistics.mean(self.errors) < row.published)
-        together = row.committee is None or (
-            self.committee is not None and len(self.errors) == row.seeds and self.committee < row.committee
-        )
-        return alone and together
+        if len(self.errors) < (FEW if row.committee is None else row.seeds):
+            return "open"
+        alone = row.published is None or statistics.mean(self.errors) < row.published
+        together = row.committee is None or (self.committee is not None and self.committee < row.committee)
+        return "yes" if alone and together else "no"
 
 
 def outcome(name: str, arguments: argparse.Namespace) -> Outcome | None:
     """What a row's finished runs came to; None if none is finished."""
-    found = finished(name, arguments)
+    found = finished(places_of(name, arguments), arguments)
     row = ROWS[name]
     committee = committee_error(list(found), arguments) if row.committee is not None and len(found) > 1 else None
     return Outcome(row, list(found.values()), committee) if found else None
@@ -293,16 +224,16 @@ def table(arguments: argparse.Namespace) -> str:
     for name, row in ROWS.items():
         found = outcome(name, arguments)
         if found is not None:
-            columns = [columns_of(run, "run") for run in finished(name, arguments)]
+            columns = [columns_of(run, "run") for run in finished(places_of(name, arguments), arguments)]
             minutes = statistics.mean(one["seconds"][-1] / 60 for one in columns)
-            beaten = "yes" if found.beats() else "no"
-            lines.append(f"| `{name}` | {row.figure()} | {found} | {beaten} | {len(columns[0]['cost'])} | {minutes:.1f} |")
+            epochs = len(columns[0]["cost"])
+            lines.append(f"| `{name}` | {row.figure()} | {found} | {found.verdict()} | {epochs} | {minutes:.1f} |")
     return "\n".join([*lines, "", f"\\* fewer than {FEW} runs"])
 
 
 def together(names: Sequence[str], arguments: argparse.Namespace) -> str:
     """What the finished networks of several rows come to as one committee."""
-    runs = [run for name in names for run in finished(name, arguments)]
+    runs = [run for name in names for run in finished(places_of(name, arguments), arguments)]
     if not runs:
         raise ValueError(f"--together: no run of {', '.join(names)} is finished in {arguments.out}")
     of = "validation" if arguments.validate else "test"
@@ -316,22 +247,29 @@ def listing() -> str:
 
 
 def run_row(name: str, arguments: argparse.Namespace) -> int:
-    """Train a row's networks and say what they came to; returns the exit status."""
-    cli.say(f"{name}: published {ROWS[name].figure()}")
-    cli.say(f"python -m mlp.train {shlex.join(words_of(name, arguments))}")
+    """Train a row's networks, those that aren't finished, and say what they came to; returns the exit status."""
+    words = words_of(name, arguments)
     places = places_of(name, arguments)
-    cli.say(f"seeds 0 to {len(places) - 1}, {min(arguments.jobs, len(places))} at a time, each with one BLAS thread")
-    status = Trainer(name, arguments).run()
+    diverged = {place: ending(place)["message"] for place in places if ending(place).get("status")}
+    for place, message in diverged.items():
+        cli.say(f"{message} (remove {place} to train it anew)")
+    if diverged:
+        return 1
+    cli.say(f"{name}: published {ROWS[name].figure()}\npython -m mlp.train {shlex.join(words)}")
+    cli.say(f"seeds 0 to {len(places) - 1}, each on one BLAS thread, in {places[0].parent}")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whatever --jobs: the last digits depend on it
+    commands = {place: [*words, "--seed", str(seed)] for seed, place in enumerate(places) if not ending(place)}
+    failed = 0
+    for place, status, lines in run_all(commands, arguments.cluster or arguments.jobs):
+        said = f"ended with status {status}: {lines}" if status else f"{finished([place], arguments)[place]:.2f} %"
+        cli.say(f"{place.name}: {said}")
+        failed = failed or abs(status)
     found = outcome(name, arguments)
-    if status == 0 and found is not None:
-        of = "validation" if arguments.validate else "test"
-        cli.say(f"{name}: {of} error, %: {found}; published {ROWS[name].figure()}; saved in {places[0].parent}")
-    return status
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if failed or found is None:
+        return failed
+    of = "validation" if arguments.validate else "test"
+    cli.say(f"{name}: {of} error, %: {found}; published {ROWS[name].figure()}")
+    return 0
 
 
 @cli.checked
@@ -350,7 +288,8 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("row", nargs="?", type=cli.checked(lambda text: check_name("value", text, ROWS)), metavar="ROW", help="a row's name")
     add("--seeds", type=positive, metavar="N", help="train from seeds 0 to N − 1 (the row's own number)")
-    add("--jobs", type=positive, default=cores(), metavar="N", help="networks at a time (as many as cores)")
+    add("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="networks at a time (as many as cores)")
+    add("--cluster", metavar="ADDRESS", help="train on a Dask cluster: tcp://HOST:8786, or local")
     add("--validate", action="store_true", help="hold out 10,000 training images, and report the error on them")
     add("--options", type=split_options, default=[], metavar="TEXT", help='over the recipe\'s, as in --options="--nesterov"')
     add("--out", type=Path, default=Path("runs/published"), metavar="DIR", help="(runs/published)")
