@@ -6,7 +6,8 @@ mean and the spread of their test errors beside the published one. Runs are save
 with it, and what is finished is not trained again. A changed recipe has runs of its own.
 
 The figure is the test error of the last epoch of a run over all 60,000 training images. The recipes were chosen without the
-test set: by the error on the last 10,000 training images of networks trained on the other 50,000, as --validate does.
+test set: by the error on the last 10,000 training images of networks trained on the other 50,000, as --validate does; those
+of Nielsen's and Cireşan's convolutional networks are LeNet-5's and Simard's, untried.
 
     python scripts/published.py --list
     python scripts/published.py 800-elastic                     # three networks, about 7 minutes on two cores
@@ -158,24 +159,24 @@ def places_of(name: str, arguments: argparse.Namespace) -> list[Path]:
     return [row / f"seed-{seed}" for seed in range(arguments.seeds or ROWS[name].seeds)]
 
 
-def ending(run: Path) -> dict[str, Any]:
+def read_ending(run: Path) -> dict[str, Any]:
     """What a finished run's model has in its notes: status, message, test_accuracy. Empty where it isn't finished."""
     notes = load_notes(run / "model.npz") if (run / "model.npz").exists() else {}
     return notes if "test_accuracy" in notes else {}
 
 
-def finished(places: Sequence[Path], arguments: argparse.Namespace) -> dict[Path, float]:
+def find_finished(places: Sequence[Path], arguments: argparse.Namespace) -> dict[Path, float]:
     """The runs that came to a good end, and the error of each, in %."""
     found = {}
     for run in places:
-        notes = ending(run)
+        notes = read_ending(run)
         if notes.get("status") == 0:
             accuracy = columns_of(run, "run")["validation_accuracy"][-1] if arguments.validate else notes["test_accuracy"]
             found[run] = 100 - 100 * float(accuracy)
     return found
 
 
-def committee_error(runs: Sequence[Path], arguments: argparse.Namespace) -> float:
+def measure_committee(runs: Sequence[Path], arguments: argparse.Namespace) -> float:
     """The error in % of the mean of these runs' networks' outputs."""
     settings = read_configuration(runs[0])["options"]
     _, validation, test = mlp.load_mnist(settings["data"], validation=settings["validation"])
@@ -209,38 +210,38 @@ class Outcome:
         return "yes" if alone and together else "no"
 
 
-def outcome(name: str, arguments: argparse.Namespace) -> Outcome | None:
+def judge(name: str, arguments: argparse.Namespace) -> Outcome | None:
     """What a row's finished runs came to; None if none is finished."""
-    found = finished(places_of(name, arguments), arguments)
+    found = find_finished(places_of(name, arguments), arguments)
     row = ROWS[name]
-    committee = committee_error(list(found), arguments) if row.committee is not None and len(found) > 1 else None
+    committee = measure_committee(list(found), arguments) if row.committee is not None and len(found) > 1 else None
     return Outcome(row, list(found.values()), committee) if found else None
 
 
-def table(arguments: argparse.Namespace) -> str:
+def tabulate(arguments: argparse.Namespace) -> str:
     """The rows with finished runs, in Markdown."""
     of = "validation error, %" if arguments.validate else "measured, %"
     lines = [f"| row | published, % | {of} | beaten | epochs | minutes a network |", "| --- | --- | --- | --- | ---: | ---: |"]
     for name, row in ROWS.items():
-        found = outcome(name, arguments)
+        found = judge(name, arguments)
         if found is not None:
-            columns = [columns_of(run, "run") for run in finished(places_of(name, arguments), arguments)]
+            columns = [columns_of(run, "run") for run in find_finished(places_of(name, arguments), arguments)]
             minutes = statistics.mean(one["seconds"][-1] / 60 for one in columns)
             epochs = len(columns[0]["cost"])
             lines.append(f"| `{name}` | {row.figure()} | {found} | {found.verdict()} | {epochs} | {minutes:.1f} |")
     return "\n".join([*lines, "", f"\\* fewer than {FEW} runs"])
 
 
-def together(names: Sequence[str], arguments: argparse.Namespace) -> str:
+def judge_together(names: Sequence[str], arguments: argparse.Namespace) -> str:
     """What the finished networks of several rows come to as one committee."""
-    runs = [run for name in names for run in finished(places_of(name, arguments), arguments)]
+    runs = [run for name in names for run in find_finished(places_of(name, arguments), arguments)]
     if not runs:
         raise ValueError(f"--together: no run of {', '.join(names)} is finished in {arguments.out}")
     of = "validation" if arguments.validate else "test"
-    return f"{len(runs)} networks of {', '.join(names)} together: {of} error {committee_error(runs, arguments):.2f} %"
+    return f"{len(runs)} networks of {', '.join(names)} together: {of} error {measure_committee(runs, arguments):.2f} %"
 
 
-def listing() -> str:
+def list_rows() -> str:
     """The rows and their recipes, as text."""
     lines = [f"{name}: published {row.figure()}; {row.seeds} networks\n    {row.recipe}" for name, row in ROWS.items()]
     return "\n".join([*lines, f"all:\n    {ALL}"])
@@ -250,7 +251,7 @@ def run_row(name: str, arguments: argparse.Namespace) -> int:
     """Train a row's networks, those that aren't finished, and say what they came to; returns the exit status."""
     words = words_of(name, arguments)
     places = places_of(name, arguments)
-    diverged = {place: ending(place)["message"] for place in places if ending(place).get("status")}
+    diverged = {place: read_ending(place)["message"] for place in places if read_ending(place).get("status")}
     for place, message in diverged.items():
         cli.say(f"{message} (remove {place} to train it anew)")
     if diverged:
@@ -258,13 +259,13 @@ def run_row(name: str, arguments: argparse.Namespace) -> int:
     cli.say(f"{name}: published {ROWS[name].figure()}\npython -m mlp.train {shlex.join(words)}")
     cli.say(f"seeds 0 to {len(places) - 1}, each on one BLAS thread, in {places[0].parent}")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whatever --jobs: the last digits depend on it
-    commands = {place: [*words, "--seed", str(seed)] for seed, place in enumerate(places) if not ending(place)}
+    commands = {place: [*words, "--seed", str(seed)] for seed, place in enumerate(places) if not read_ending(place)}
     failed = 0
     for place, status, lines in run_all(commands, arguments.cluster or arguments.jobs):
-        said = f"ended with status {status}: {lines}" if status else f"{finished([place], arguments)[place]:.2f} %"
+        said = f"ended with status {status}: {lines}" if status else f"{find_finished([place], arguments)[place]:.2f} %"
         cli.say(f"{place.name}: {said}")
-        failed = failed or abs(status)
-    found = outcome(name, arguments)
+        failed = failed or (status if status >= 0 else 128 - status)
+    found = judge(name, arguments)
     if failed or found is None:
         return failed
     of = "validation" if arguments.validate else "test"
@@ -302,18 +303,23 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def act(arguments: argparse.Namespace) -> int:
+def answer(arguments: argparse.Namespace) -> int:
     """Do what was asked for; returns the exit status."""
-    if not (arguments.list or arguments.together or arguments.table):
+    if arguments.list:
+        cli.say(list_rows())
+    elif arguments.table:
+        cli.say(tabulate(arguments))
+    elif arguments.together:
+        cli.say(judge_together(arguments.together, arguments))
+    else:
         return run_row(arguments.row, arguments)
-    cli.say(listing() if arguments.list else table(arguments) if arguments.table else together(arguments.together, arguments))
     return 0
 
 
 def main(given: Sequence[str] | None = None) -> int:
     cli.forgive_encoding()
     arguments = parse(given)
-    return cli.run("published.py", lambda: act(arguments))
+    return cli.run("published.py", lambda: answer(arguments))
 
 
 if __name__ == "__main__":
