@@ -47,12 +47,12 @@ def _tabulate(directories: Sequence[Path]) -> int:
 
 
 def find_runs(directories: Sequence[Path]) -> list[Path]:
-    """The runs that these are, or hold: directories with a config.json."""
+    """The runs that these are, or hold: directories with a config.json, and the folds of cross-validations."""
     found: list[Path] = []
     for directory in directories:
         if not directory.is_dir():
             raise FileNotFoundError(f"{directory}: there is no such directory of runs")
-        inside = sorted(path for path in directory.iterdir() if (path / "config.json").exists())
+        inside = sorted(file.parent for pattern in ("*", "*/fold-*") for file in directory.glob(f"{pattern}/config.json"))
         found += [directory] if (directory / "config.json").exists() else inside
     if not found:
         raise FileNotFoundError(f"{', '.join(map(str, directories))}: no runs there, directories with a config.json")
@@ -112,7 +112,7 @@ def _option(run: Path, name: str) -> str:
 
 def _epochs(run: Path) -> str:
     done = len(next(iter(columns_of(run, METRICS).values())))
-    asked = _option(run, "epochs")
+    asked = str(read_configuration(run).get("lengthened_to", _option(run, "epochs")))
     return f"{done}" if asked in (_NOTHING, str(done)) else f"{done}/{asked}"
 
 

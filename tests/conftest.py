@@ -1,14 +1,31 @@
-"""What many tests share: small problems, chunks of a few examples, IDX files, refusals."""
+"""What many tests share: small problems, chunks of a few examples, IDX files, refusals, the programs of scripts/.
+
+And how tests are run: one BLAS thread each, and by as many processes as there are cores unless files are named.
+"""
 
 import gzip
+import os
 import re
+import runpy
+import sys
 from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as numpy is imported; processes that tests start inherit it
 
 import numpy as np
 import pytest
 
 import mlp
 import mlp.backprop
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def pytest_xdist_auto_num_workers(config):
+    """No processes of their own for files that are named one by one: starting them takes longer than most files."""
+    named = [Path(name.partition("::")[0]) for name in config.option.file_or_dir]
+    return 0 if named and all(path.is_file() for path in named) else min(os.cpu_count() or 1, 8)
 
 
 @pytest.fixture
@@ -95,3 +112,29 @@ def refused():
             assert str(part) in str(caught.value)
 
     return context
+
+
+@pytest.fixture
+def run_script(tmp_path, monkeypatch, capsys):
+    """A function (name, *arguments) that runs a program of scripts/ in this process, in the test's own directory.
+
+    It returns what the program prints. Its warnings are errors, as everywhere; it must print nothing on stderr.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def run(name, *arguments):
+        path = SCRIPTS / name
+        if "add_out(" in path.read_text(encoding="utf-8") and "--out" not in arguments:
+            arguments = ("--out", f"{path.stem}.png", *arguments)
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as ended:
+            assert not ended.code  # noqa: PT017
+        printed, errors = capsys.readouterr()
+        assert errors == ""
+        return printed
+
+    return run

@@ -34,10 +34,11 @@ def damaged_files(monkeypatch):
 @pytest.mark.parametrize(
     ("part", "count", "expected"),
     [
-        ("kills", "3", r"kills survived: 3 of 3 runs \(\d+ kills: .+\), \d+ s"),
-        ("files", "1000", r"mutated files that escaped: 0 of 1,000 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
-        ("offsets", "150", r"checkpoints lost: 0 of 632 failing writes, \d+ s"),
-        ("saves", "400", r"concurrent saves that damaged something: 0 of 400 \([\d,]+ loads\), \d+ s"),
+        ("kills", "1", r"kills survived: 1 of 1 runs \(\d+ kills: .+\), \d+ s"),
+        pytest.param("kills", "9", r"kills survived: 9 of 9 runs \(\d+ kills: .+\), \d+ s", marks=pytest.mark.slow),
+        ("files", "300", r"mutated files that escaped: 0 of 300 \([1-9]\d* read, [1-9]\d* refused\), \d+ s"),
+        ("offsets", "50", r"checkpoints lost: 0 of 232 failing writes, \d+ s"),
+        ("saves", "100", r"concurrent saves that damaged something: 0 of 100 \([\d,]+ loads\), \d+ s"),
     ],
 )
 def test_part(tmp_path, part, count, expected):

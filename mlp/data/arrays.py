@@ -14,6 +14,7 @@ import numpy as np
 from mlp.blas import Array
 from mlp.data.columns import Column
 from mlp.data.examples import Examples
+from mlp.data.framing import measure
 from mlp.data.preparation import Preparation
 from mlp.data.roles import Description, Wishes, describe_target
 from mlp.data.tables import Table
@@ -93,7 +94,8 @@ def read_npz(path: Path, wishes: Wishes) -> tuple[Examples, Examples | None]:
         targets = np.concatenate([_labels_of(y) for _, y in pairs])
         columns, image_shape = _columns_of(pairs[0][0], wishes.described)
         y, target = _describe_arrays_target(targets, wishes, images=image_shape is not None)
-        preparation = Preparation(columns, target, image_shape=image_shape)
+        framing = None if image_shape is None else measure(pairs[0][0].reshape(-1, *image_shape))
+        preparation = Preparation(columns, target, image_shape=image_shape, framing=framing)
         parts = [
             Examples(X.reshape(len(X), -1), some, preparation.classes, image_shape, path.name, preparation)
             for (X, _), some in zip(pairs, np.split(y, [sizes[0]]), strict=False)

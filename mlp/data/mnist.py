@@ -110,7 +110,7 @@ def _read_files(place: Path, paths: list[Path]) -> tuple[Examples, Examples]:
         name = "MNIST"
     elif name.casefold() == "mnist":
         name += " (not as published)"
-    preparation = image_preparation(image_shape, classes)
+    preparation = image_preparation(image_shape, classes, train_images)
     train, test = (
         Examples(images.reshape(len(images), -1), labels.astype(np.int64), classes, image_shape, name, preparation)
         for images, labels in ((train_images, train_labels), (test_images, test_labels))
@@ -171,7 +171,7 @@ def load_mnist(
         if part.y.max() > 9:
             raise ValueError(f"{labels_path}: holds label {part.y.max()}, but digits are 0 to 9")
     digits = tuple("0123456789")
-    known = image_preparation((28, 28), digits)
+    known = image_preparation((28, 28), digits, train.X.reshape(-1, 28, 28))
     train, test = (replace(part, classes=digits, preparation=known) for part in (train, test))
     check_integer("validation", validation, at_least=0, at_most=len(train) - 1)
     split = len(train) - validation

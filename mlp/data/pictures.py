@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 #: A digit's longest side, as a part of the image's: 20 pixels of MNIST's 28.
-_PART = 20 / 28
+DIGITS_PART = 20 / 28
 
 #: Larger pictures are halved, divided by three …, each pixel the mean of a square, until their longest side is this at most.
 _LONGEST = 1000
@@ -37,7 +37,7 @@ _CONTRAST, _NOISES = 0.08, 6
 _FAINT = 0.1
 
 
-def read_digit(path: str | os.PathLike[str], shape: tuple[int, ...] = (28, 28)) -> Array:
+def read_digit(path: str | os.PathLike[str], shape: tuple[int, ...] = (28, 28), part: float = DIGITS_PART) -> Array:
     """The digit in a picture, uint8 of that shape: white on black, sized and centred as MNIST's are.
 
     The picture may be of any size and kind that Pillow reads, dark on light or light on dark, transparent, turned by a
@@ -47,6 +47,7 @@ def read_digit(path: str | os.PathLike[str], shape: tuple[int, ...] = (28, 28)) 
     Args:
         path: the picture.
         shape: (height, width) or (height, width, 1) of the image to make.
+        part: how long the digit's longest side is to be, of the image's.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -55,7 +56,7 @@ def read_digit(path: str | os.PathLike[str], shape: tuple[int, ...] = (28, 28)) 
     height, width = _check_shape(shape, channels=(1,))[:2]
     path = check_path("path", path)
     try:
-        return place_ink(find_ink(read_grey(path)), height, width).reshape(shape)
+        return place_ink(find_ink(read_grey(path)), height, width, part).reshape(shape)
     except _BlankError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -72,6 +73,12 @@ def read_scaled(path: str | os.PathLike[str], shape: tuple[int, ...]) -> Array:
     scaled = np.einsum("hH,HWc,wW->hwc", rows, numbers, columns, optimize=True)
     image: Array = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
     return image.reshape(shape)
+
+
+def light_on_dark(image: Array) -> Array:
+    """An image of uint8, (height, width …), inverted if its edges are light."""
+    edges = np.concatenate([edge.ravel() for edge in (image[0], image[-1], image[:, 0], image[:, -1])])
+    return 255 - image if np.median(edges) > 127 else image
 
 
 def _check_shape(shape: Any, channels: tuple[int, ...]) -> tuple[int, ...]:
@@ -227,10 +234,10 @@ def _strokes(ink: Array, labels: Array, count: int) -> Array:
 # Size and place
 
 
-def place_ink(ink: Array, height: int = 28, width: int = 28) -> Array:
-    """Ink that a digit fills (any height, any width), 0 to 1, as an image (height, width) of uint8: its longest side scaled to
-    20/28 of the image's by averaging areas, and its centre of mass moved by whole pixels to the middle one."""
-    scale = min(_PART * height / ink.shape[0], _PART * width / ink.shape[1])
+def place_ink(ink: Array, height: int = 28, width: int = 28, part: float = DIGITS_PART) -> Array:
+    """Ink that a digit fills (any height, any width), 0 to 1, as an image (height, width) of uint8: its longest side scaled
+    to that part of the image's by averaging areas, and its centre of mass moved by whole pixels to the middle one."""
+    scale = min(part * height / ink.shape[0], part * width / ink.shape[1])
     tall, wide = (max(1, round(scale * size)) for size in ink.shape)
     small = _averages(ink.shape[0], tall) @ ink @ _averages(ink.shape[1], wide).T  # (tall, wide)
     image = np.zeros((height, width))

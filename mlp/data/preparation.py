@@ -13,6 +13,7 @@ import numpy as np
 from mlp.blas import Array
 from mlp.checks import as_array, check_integer, check_name, shown
 from mlp.data.columns import ROWS, SCALINGS, Column
+from mlp.data.framing import Framing, measure
 from mlp.data.tables import Table, is_table
 
 
@@ -29,6 +30,7 @@ class Preparation:
         scaling: of numeric columns and pixels: "none", "standard" (mean 0, deviation 1) or "range" (0 … 1). A numeric target
             is standardised unless it is "none".
         image_shape: of the image that a row is, (height, width) or (height, width, channels), or None.
+        framing: how the images show things, or None where that isn't known.
 
     Raises:
         ValueError: the arguments contradict each other.
@@ -38,6 +40,7 @@ class Preparation:
     target: Column | None = None
     scaling: str = "none"
     image_shape: tuple[int, ...] | None = None
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         check_name("scaling", self.scaling, SCALINGS)
@@ -134,7 +137,7 @@ class Preparation:
         return {column.name: array[:, place] for place, column in enumerate(self.columns)}
 
     def scale(self, X: Array, dtype: Any = "float32") -> Array:
-        """X (n, features) of `encode`, scaled; computed in float64 and rounded to the dtype then."""
+        """X (n, features) of `encode`, scaled; computed in float64 and rounded to the dtype, in which it must be finite."""
         if self.columns[0].kind == "pixels" and self.scaling == "none":
             return X
         pairs = [column.offset_and_factor(self.scaling) for column in self.columns for _ in range(column.width)]
@@ -142,7 +145,14 @@ class Preparation:
         scaled = np.empty(X.shape, dtype)
         with np.errstate(over="ignore"):
             for start in range(0, len(X), ROWS):
-                scaled[start : start + ROWS] = (X[start : start + ROWS] - offsets) / factors
+                some = scaled[start : start + ROWS]
+                some[...] = (X[start : start + ROWS] - offsets) / factors
+                if not np.isfinite(some).all():
+                    row, feature = np.argwhere(~np.isfinite(some))[0]
+                    name = [column.name for column in self.columns for _ in range(column.width)][feature]
+                    raise ValueError(
+                        f"column {name!r}: received {X[start + row, feature]:g}, too large for {scaled.dtype} when scaled"
+                    )
         return scaled
 
     def fit(self, X: Array, y: Array, scaling: str) -> "Preparation":
@@ -192,12 +202,14 @@ class Preparation:
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "columns": [column.describe() for column in self.columns],
             "target": None if self.target is None else self.target.describe(),
+            **({} if self.framing is None else {"framing": self.framing.describe()}),
         }
 
     @classmethod
     def from_description(cls, described: Any) -> "Preparation":
         """The preparation that was described; a ValueError if the description is damaged or contradicts itself."""
-        if not isinstance(described, dict) or described.keys() != {"scaling", "image_shape", "columns", "target"}:
+        needed = {"scaling", "image_shape", "columns", "target"}
+        if not isinstance(described, dict) or not needed <= described.keys() <= needed | {"framing"}:
             raise ValueError(f"preparation: received {shown(described)}, but it has scaling, image_shape, columns and target")
         shape, target = described["image_shape"], described["target"]
         if not isinstance(described["columns"], list) or not described["columns"]:
@@ -212,15 +224,22 @@ class Preparation:
             unknown = [column.name for column in (*columns, wanted) if column is not None and not column.known]
             if described["scaling"] != "none" and unknown:
                 raise ValueError(f"column {unknown[0]!r}: lacks the mean and deviation that it is scaled by")
-            return cls(columns, wanted, described["scaling"], shape)
+            framing = described.get("framing")
+            return cls(
+                columns, wanted, described["scaling"], shape, None if framing is None else Framing.from_description(framing)
+            )
         except (ValueError, TypeError) as error:
             raise ValueError(f"preparation: {error}") from None
 
 
-def image_preparation(shape: tuple[int, ...], classes: tuple[str, ...]) -> Preparation:
-    """That of images of one shape, which are one of these classes."""
+def image_preparation(shape: tuple[int, ...], classes: tuple[str, ...], images: Array | None = None) -> Preparation:
+    """That of images of one shape, which are one of these classes; images (n, *shape) show how they are framed."""
     return Preparation(
-        (Column("pixels", "pixels", count=math.prod(shape)),), Column("label", "categorical", classes), "none", shape
+        (Column("pixels", "pixels", count=math.prod(shape)),),
+        Column("label", "categorical", classes),
+        "none",
+        shape,
+        None if images is None else measure(images),
     )
 
 

@@ -28,6 +28,8 @@ _MOST_NUMBERS = 10
 #: A target of whole numbers with at most so many values is taken for classes.
 MOST_CLASSES = 20
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
 _WHOLE = re.compile(r"-?\d+\.0*")
 
 
@@ -75,21 +77,27 @@ def describe_column(name: str, column: Array | Texts, known: Column | None, cate
 
     A column of texts that wasn't named categorical must look like one: few values, and not numbers among which there is a text.
     """
+    if known is not None and known.kind == "pixels":
+        raise ValueError(f"column {name!r}: is described as pixels, but a table's columns are numeric or categorical")
     if known is not None and (known.kind == "numeric" or known.values):
         return known
     if not isinstance(column, Texts):
         return Column(name)
+    if not categorical and any(map(_DECIMAL_COMMA.fullmatch, column.values)) and all(map(_may_have_comma, column.values)):
+        row = int(np.isin(column.codes, [place for place, value in enumerate(column.values) if "," in value]).argmax())
+        raise ValueError(
+            f"column {name!r}: received {column.values[column.codes[row]]!r} in row {row + 1:,}, but numbers have a point: "
+            "replace the commas, ignore the column, or name it categorical"
+        )
     no_numbers = [place for place, value in enumerate(column.values) if not is_number(value)]
     numbers = len(column.values) - len(no_numbers)
     mixed = no_numbers and numbers > max(_MOST_NUMBERS, len(no_numbers))
     if (mixed or len(column.values) > MOST_VALUES) and not categorical:
         row = int(np.isin(column.codes, no_numbers).argmax()) if mixed else 0
-        has = (
-            f"{column.values[column.codes[row]]!r} in row {row + 1:,} among its numbers" if mixed else "so many different texts"
-        )
+        has = f"{column.values[column.codes[row]]!r} in row {row + 1:,} among its numbers, and " if mixed else ""
         raise ValueError(
-            f"column {name!r}: has {has}, in all {len(column.values):,} different values, too many to make a feature of each: "
-            "mend it, ignore it, or name it categorical all the same"
+            f"column {name!r}: has {has}{len(column.values):,} different values that are texts, too many to make a feature of "
+            "each: mend it, ignore it, or name it categorical all the same"
         )
     return Column(name, "categorical", column.values)
 
@@ -132,6 +140,10 @@ def _whole_as_integers(texts: Texts) -> Texts:
     plain = [str(int(value.partition(".")[0])) for value in texts.values]
     values = sort_texts(set(plain))
     return Texts(tuple(values), np.array([values.index(value) for value in plain])[texts.codes])
+
+
+def _may_have_comma(text: str) -> bool:
+    return is_number(text) or _DECIMAL_COMMA.fullmatch(text) is not None
 
 
 def is_number(text: str) -> bool:

@@ -133,9 +133,8 @@ def _examples_of(file: Delimited | Parquet, wishes: Wishes) -> Examples:
     known = {} if wishes.described is None else {column.name: column for column in wishes.described.columns}
     ignored = {_find(file, "ignore", name) for name in wishes.ignore}
     categorical = {_find(file, "categorical", name) for name in wishes.categorical}
-    names = [_find(file, "columns", name) for name in known] or [
-        name for name in file.names if name and name != target and name not in ignored
-    ]
+    names = [_find(file, "columns", name) for name in known] or [name for name in file.names if name and name != target]
+    names = [name for name in names if name not in ignored]
     if not names or target in names:
         raise ValueError(f"{file.name}: there must be columns to predict {target!r} from, itself not among them")
     categorical |= {column.name for column in known.values() if column.kind == "categorical"}

@@ -51,9 +51,7 @@ def confusion(
         true = check_labels("y", y, None, None)
         given = check_labels("predicted", predicted, len(true), None)
         count = int(max(true.max(), given.max())) + 1
-    names = [str(label) for label in range(count)] if classes is None else [str(name) for name in classes]
-    if len(names) < count:
-        raise ValueError(f"classes: received {len(names)} names, but there are {count} classes")
+    names = _names(classes, count)
     count = len(names)
     counts = np.bincount(true * count + given, minlength=count**2).reshape(count, count)
 
@@ -64,6 +62,14 @@ def confusion(
         _confusion(panel, counts, names)
         panel.set_title(f"Accuracy {100 * right / total:.2f} % ({right:,} of {counted(total, 'example')})", fontsize=11)
     return figure
+
+
+def _names(classes: Sequence[str] | None, count: int) -> list[str]:
+    """What the classes are called, of which there are so many at least."""
+    names = [str(label) for label in range(count)] if classes is None else [str(name) for name in classes]
+    if len(names) < count:
+        raise ValueError(f"classes: received {len(names)} names, but there are {count} classes")
+    return names
 
 
 def _confusion(panel: "Axes", counts: Array, names: Sequence[str]) -> None:
@@ -112,6 +118,7 @@ def mistakes(
     count: int = 25,
     *,
     shape: tuple[int, ...] | None = None,
+    classes: Sequence[str] | None = None,
     ax: Any = None,
     file: Any = None,
 ) -> "Figure":
@@ -123,6 +130,7 @@ def mistakes(
         y: true labels, (n,) integers, or (n, outputs) with a 1 for the true class.
         count: how many to show at most.
         shape: of the image that an input is, as in `features`.
+        classes: the classes' names, in the order of the labels. None: their numbers.
         ax: Axes to draw in. file: where to write the figure.
 
     >>> mistakes(net, test.X, test.y, file="mistakes.png")   # doctest: +SKIP
@@ -130,8 +138,9 @@ def mistakes(
     check_integer("count", count, at_least=1)
     inputs = network_inputs(check_network("net", net, committees=True), X)
     sizes = check_shape(shape, inputs.shape[1])
-    classes, given, confidence = labels_and_confidence(net, inputs)
-    true = check_labels("y", y, len(inputs), classes)
+    number_of_classes, given, confidence = labels_and_confidence(net, inputs)
+    true = check_labels("y", y, len(inputs), number_of_classes)
+    names = _names(classes, number_of_classes)
     wrong = np.flatnonzero(given != true)
     chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     right = f"{100 * (1 - len(wrong) / len(true)):.2f} % of {len(true):,} right"
@@ -162,7 +171,7 @@ def mistakes(
         points = min(extent.width / width, extent.height / height) / figure.dpi * 72 * (mosaic.width + gap[1])
         font = min(9.0, points / (7.2 if ax is None else 9))  # Axes added later may shrink the tiles
         for example, left, top in zip(chosen, mosaic.left, mosaic.top, strict=True):
-            text = f"{true[example]} → {given[example]}   {_confidence(net, float(confidence[example]))}"
+            text = f"{names[true[example]]} → {names[given[example]]}   {_confidence(net, float(confidence[example]))}"
             panel.text(left + mosaic.width / 2, top - 0.22 * gap[0], text, ha="center", va="bottom", fontsize=font)
     return figure
 

@@ -14,12 +14,15 @@ from mlp.blas import Array
 from mlp.checkpoint import load
 from mlp.committee import Committee
 from mlp.data import Preparation, read_columns, read_idx
-from mlp.data.pictures import read_digit, read_scaled
+from mlp.data.pictures import DIGITS_PART, light_on_dark, read_digit, read_grey, read_scaled
 from mlp.network import MLP
 
 #: Endings of tables' names. What a directory's pictures may end in is Pillow's to say, but for these few.
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".avif")
+
+#: Things longer than this, of their image's size, are where they belong in a picture of that size.
+_FULL = 0.9
 
 
 @dataclass(frozen=True)
@@ -173,5 +176,14 @@ def _read_picture(path: Path, model: Model, whole: bool) -> Input:
     path.stat()  # that there is no such file is said before what the network takes
     shape = model.image_shape
     colour = len(shape) == 3 and shape[2] != 1
-    image = read_scaled(path, shape) if whole or colour else read_digit(path, shape)
+    framing = None if model.preparation is None else model.preparation.framing
+    part = DIGITS_PART if framing is None else framing.part
+    if whole or colour or part is None:
+        image = read_scaled(path, shape)
+    elif part > _FULL and read_grey(path).shape == shape[:2]:  # a thing that fills its image as the others do
+        image = light_on_dark(read_scaled(path, shape))
+    else:
+        image = read_digit(path, shape, part)
+    if framing is not None:
+        image = framing.pixels(image, inverted=not whole)
     return Input(str(path), model.prepared(image.reshape(1, -1)), picture=True, image_shape=shape)

@@ -10,10 +10,10 @@ from mlp import cli
 from mlp.checkpoint import Run
 from mlp.checks import counted
 from mlp.data import Preparation
+from mlp.data.parts import Parts
 from mlp.export import page
 from mlp.optimizers import schedules
 from mlp.train.options import DESCENT
-from mlp.train.parts import Parts
 
 
 def unit_of(options: argparse.Namespace) -> str:
@@ -103,13 +103,12 @@ def describe_columns(preparation: Preparation) -> list[str]:
         return []
     rows = [("column", "kind", "values")]
     for column in (*preparation.columns[:_MOST_COLUMNS], preparation.target):
-        kind = column.kind if column is not preparation.target else f"target, {column.kind}"
+        kind = column.kind if column is not preparation.target else "target"
         if column.mean is None:
             rows.append((column.name, kind, _few(column.values)))
         else:
-            rows.append(
-                (column.name, kind, f"{column.mean:.4g} ± {column.deviation:.4g} ({column.minimum:g} … {column.maximum:g})")
-            )
+            extremes = f"{column.minimum:.4g} … {column.maximum:.4g}"
+            rows.append((column.name, kind, f"{column.mean:.4g} ± {column.deviation:.4g} ({extremes})"))
     left_out = len(preparation.columns) - _MOST_COLUMNS
     if left_out > 0:
         rows.insert(-1, (f"and {left_out:,} more", "", ""))
@@ -151,4 +150,4 @@ def draw(options: argparse.Namespace, run: Run, net: mlp.MLP, test: mlp.Examples
         return
     mlp.plots.confusion(net, test.X, test.y, classes=test.classes, file=run.directory / "confusion.png")
     if pictures:
-        mlp.plots.mistakes(net, test.X, test.y, shape=shape, file=run.directory / "mistakes.png")
+        mlp.plots.mistakes(net, test.X, test.y, shape=shape, classes=test.classes, file=run.directory / "mistakes.png")

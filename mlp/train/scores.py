@@ -7,6 +7,7 @@ import numpy as np
 
 import mlp
 from mlp.blas import Array
+from mlp.checks import counted
 from mlp.network import labels_from
 
 
@@ -54,10 +55,9 @@ class Score:
                 f"Test accuracy: {100 * self.right / self.n:.2f} % ({self.n - self.right:,} of {self.n:,} wrong{alone}), "
                 f"test cost {self.cost:.4f}"
             )
-        return (
-            f"Test error: {self.rmse:.4g} (root mean square, {self.n:,} examples; predicting the mean: {self.plain:.4g}), "
-            f"R² {self.r2:.4f}, test cost {self.cost:.4f}"
-        )
+        explained = "R² undefined" if self.r2 is None or np.isnan(self.r2) else f"R² {self.r2:.4f}"
+        beside = f"{counted(self.n, 'example')}; predicting the mean: {self.plain:.4g}"
+        return f"Test error: {self.rmse:.4g} (root mean square, {beside}), {explained}, test cost {self.cost:.4f}"
 
     def per_class(self, classes: tuple[str, ...]) -> list[str]:
         """A table with a line for each class: how many there are, how many of them were recognised, and how many of those
@@ -68,6 +68,8 @@ class Score:
         lines = [f"{'class':{width}}  examples  recognised  rightly so called"]
         for label, name in enumerate(classes):
             true, given, right = self.counts[label].sum(), self.counts[:, label].sum(), self.counts[label, label]
+            if not true and not given:  # a number between those of other classes
+                continue
             recall = f"{100 * right / true:.2f} %" if true else "–"
             precision = f"{100 * right / given:.2f} %" if given else "–"
             lines.append(f"{name:{width}}  {true:8,}  {recall:>10}  {precision:>17}")

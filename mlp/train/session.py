@@ -20,15 +20,21 @@ from mlp import cli, layers
 from mlp.checkpoint import Run, atomic_write
 from mlp.checkpoint.runs import new_dated_directory, new_directory
 from mlp.checks import counted
+from mlp.data.parts import Parts, load_parts
 from mlp.optimizers import CALLBACK, DIVERGED
 from mlp.progress import Progress
 from mlp.train import kinds, report
 from mlp.train.configuration import check_run, configure, lengthen, read_options
-from mlp.train.options import MINIMISERS, PROG, arguments_for, build_parser, complete
-from mlp.train.parts import Parts, load_parts
+from mlp.train.options import MINIMISERS, OPTIONS, PROG, Kept, arguments_for, build_parser, complete, suit
 from mlp.train.scores import Score, plain_answer, score
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+#: Exit statuses above this say which signal ended a command.
+_SIGNALLED = 128
+
+#: Options that a run doesn't keep, or that may be given again with --resume.
+_AGAIN = tuple(option.name for option in OPTIONS if option.kept is not Kept.DECIDES and option.name != "out")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"argument --data: received {given['data']!r}, and DATA {given['given_data']!r}: one is enough")
         given["data"] = given.pop("given_data")
     try:
-        options, lacking = read_options(given) if "resume" in given else (complete(given), [])
+        folds = folds_in(given.get("resume"))
+        recorded = given | {"resume": folds[0]} if folds else given
+        options, lacking = read_options(recorded) if "resume" in given else (complete(given), [])
     except (ValueError, OSError) as error:
         name, _, message = str(error).partition(": ")
         parser.error(f"argument --{name.replace('_', '-')}: {message}")
     if lacking:
         report.say(options, f"Not in {options.resume / 'config.json'}, so the defaults are taken: {', '.join(lacking)}")
-    command = cross_validate if options.folds and options.fold is None else train
+    command = cross_validate if folds or (options.folds and options.fold is None) else train
     return cli.run(PROG, lambda: command(options, given, started)[0])
 
 
@@ -82,19 +90,40 @@ def train(options: argparse.Namespace, given: Collection[str], started: float) -
 
 
 def cross_validate(options: argparse.Namespace, given: Collection[str], started: float) -> tuple[int, Score | None]:
-    """`train` for each of the folds, in directories of their own, and their mean; returns the exit status."""
-    directory = new_directory(options.out) if options.out else new_dated_directory(Path("runs"))
+    """`train` for each of the folds, in directories of their own, and their mean; returns the exit status.
+
+    With `resume`, which is one of the folds then, those that are there go on, and the others begin as it did.
+    """
+    if options.resume:
+        directory = options.resume.parent
+        given = vars(options)
+    else:
+        directory = new_directory(options.out) if options.out else new_dated_directory(Path("runs"))
     scores = []
     for fold in range(1, options.folds + 1):
         report.say(options, f"Fold {fold} of {options.folds}:")
-        own = argparse.Namespace(**{**vars(options), "fold": fold, "out": directory / f"fold-{fold}"})
+        place = directory / f"fold-{fold}"
+        if (place / "config.json").exists():
+            own, _ = read_options({name: getattr(options, name) for name in _AGAIN} | {"resume": place})
+        else:
+            own = argparse.Namespace(**{**vars(options), "fold": fold, "out": place, "resume": None})
         status, scored = train(own, given, started)
         if status or scored is None:
+            if status > _SIGNALLED:
+                cli.say(f"To go on with all folds: {shlex.join(['python', '-m', 'mlp.train', '--resume', str(directory)])}")
             return status, None
         scores.append(scored)
     values = [one.value for one in scores]
     cli.say(cli.wrapped(report.describe_folds(values, scores[0].rmse is None)))
+    cli.say(f"Saved in {directory}")
     return 0, None
+
+
+def folds_in(directory: Path | None) -> list[Path]:
+    """The folds of a cross-validation in its directory; none in a run's, or where nothing is."""
+    if directory is None or (directory / "config.json").exists():
+        return []
+    return sorted(path for path in directory.glob("fold-*") if (path / "config.json").exists())
 
 
 @dataclass(frozen=True)
@@ -119,6 +148,8 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
     inputs = parts.training.image_shape or parts.training.X.shape[1]
     if parts.training.image_shape is None and any(isinstance(layer, layers.Layer) for layer in hidden):
         raise ValueError(f"hidden: received {kinds.LAYERS.write(options.hidden)}, but the data is no images to look at")
+    if options.distort and parts.training.image_shape is None:
+        raise ValueError(f"distort: received {options.distort!r}, but the data is no images to distort")
     net = mlp.MLP([inputs, *hidden, parts.outputs], **arguments)
     net.preparation = parts.preparation
     return net
@@ -126,7 +157,10 @@ def _make_network(options: argparse.Namespace, parts: Parts) -> mlp.MLP:
 
 def _fit(options: argparse.Namespace, given: Collection[str]) -> _Ended:
     """Train as the options say. The training set's memory is free again when this returns."""
-    parts = load_parts(options, given)
+    parts = load_parts(options)
+    if not options.resume and options.data is not None and not Path(options.data).is_dir():
+        table = parts.preparation.columns[0].kind != "pixels"
+        suit(options, given, len(parts.training), table=table, classifies=parts.classes is not None)
     net = _make_network(options, parts)
     with _objective_over(parts, net, options) as objective:
         return _minimise(objective, net, parts, options)

@@ -93,7 +93,7 @@ def loss_of_accuracy(net, test, how):
 
 @pytest.mark.parametrize("how", ["noise", "uneven light"])
 def test_spoilt_images_are_told_apart_as_before(net, mnist, how):
-    assert loss_of_accuracy(net, mnist[2][:200], how) < 0.011  # 2 of 200: half a per cent cannot be told from chance
+    assert loss_of_accuracy(net, mnist[2][:50], how) < 0.021  # 1 of 50: half a per cent cannot be told from chance
 
 
 @pytest.mark.slow
@@ -243,9 +243,9 @@ def test_random_damage_never_ends_in_another_error(tmp_path, images):
 
 
 def test_a_decompression_bomb_is_refused_before_it_unpacks(tmp_path, refused):
-    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    Image.new("1", (15_000, 15_000)).save(tmp_path / "bomb.png")
     assert os.path.getsize(tmp_path / "bomb.png") < 1 << 20
-    with refused(ValueError, "bomb.png: is too large a picture", "900000000 pixels"):
+    with refused(ValueError, "bomb.png: is too large a picture", "225000000 pixels"):
         read_digit(tmp_path / "bomb.png")
 
 

@@ -89,6 +89,15 @@ def test_what_columns_cannot_have_is_named(refused):
         image_preparation((3, 4), ("a", "b")).inputs(np.zeros((2, 5), np.uint8))
 
 
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_numbers_too_large_for_the_dtype_are_named(refused, scaling):
+    preparation = Preparation((NUMBER, COLOUR), KIND, scaling)
+    given = {"x": [1, 1e300], "colour": ["red", "red"]}
+    with refused(ValueError, "column 'x': received 1e+300, too large for float32 when scaled"):
+        preparation.inputs(given)
+    assert np.isfinite(preparation.inputs(given, "float64")).all()
+
+
 # In files
 
 

@@ -162,9 +162,23 @@ def test_a_text_among_many_numbers_is_named(write, refused):
         with refused(ValueError, f"column 'a': has '12x' in row {row + 1:,} among its numbers", "ignore it"):
             mlp.read_table(write(rows_of(["a", "y"], *numbers)))
     names = [[f"n{number}", number % 2] for number in range(200)]
-    with refused(ValueError, "column 'a': has so many different texts, in all 200"):
+    with refused(ValueError, "column 'a': has 200 different values that are texts, too many"):
         mlp.read_table(write(rows_of(["a", "y"], *names)))
     assert mlp.read_table(write(rows_of(["a", "y"], *names)), categorical=["a"]).X.shape == (200, 200)
+
+
+def test_decimal_commas_are_no_categories(write, refused):
+    text = "a;b;y\n" + "".join(f"{number},5;x,{number % 2};{number % 2}\n" if number else "7;x,1;1\n" for number in range(9))
+    with refused(ValueError, "column 'a': received '1,5' in row 2, but numbers have a point", "name it categorical"):
+        mlp.read_table(write(text))
+    data = mlp.read_table(write(text), categorical=["a"])
+    assert [column.values for column in data.preparation.columns][1] == ("x,0", "x,1")  # texts, whatever is in them
+
+
+def test_what_is_ignored_is_left_out_of_a_description_too(write):
+    description = {"columns": [{"name": "size"}, {"name": "colour", "kind": "categorical"}], "target": {"name": "price"}}
+    data = mlp.read_table(write(SHOP), ignore=["size"], columns=description)
+    assert [column.name for column in data.preparation.columns] == ["colour"]
 
 
 def test_other_encodings_are_refused(write, refused):
@@ -232,6 +246,7 @@ def test_a_description_chooses_columns_and_says_what_they_are(write, tmp_path):
         ('{"columns": [{"name": "size", "kind": "number"}]}', "kind: received 'number'"),
         ('{"columns": [{"name": "size", "mean": 1}]}', "lacks its deviation"),
         ('{"columns": [{"name": "none"}]}', "columns: received 'none'"),
+        ('{"columns": [{"name": "size", "kind": "pixels"}]}', "column 'size': is described as pixels"),
         ('{"columns": [{"name": "colour", "kind": "categorical", "values": ["red"]}]}', "received 'blue' in row 2"),
     ],
 )

@@ -38,16 +38,16 @@ def net(request):
     return net
 
 
-@pytest.fixture(scope="session")
-def digits():
-    """MNIST's test images, 8-bit (10,000, 784)."""
-    return mlp.load_mnist()[2].X
+@pytest.fixture(scope="session", params=[1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def digits(request):
+    """Test images of MNIST's, 8-bit (1,000 or, slow, all 10,000, 784)."""
+    return mlp.load_mnist()[2].X[: request.param]
 
 
 @pytest.fixture(scope="session", params=["dense", "convolutional"])
 def trained(request):
     """A network that tells digits apart."""
-    train, _, _ = mlp.load_mnist(validation=50_000)
+    train, _, _ = mlp.load_mnist(validation=55_000)
     lenet = [(28, 28), mlp.Conv(6, 5, padding=2), mlp.MaxPool(2), mlp.Conv(12, 5), mlp.MeanPool(2), 10]
     net = mlp.MLP([784, 100, 10] if request.param == "dense" else lenet, seed=0)
     objective = mlp.Objective(net, train.X, train.y)

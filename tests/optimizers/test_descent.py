@@ -83,7 +83,6 @@ def test_bad_options(descent, options, message):
         (mlp.adam, {"beta2": 1.0}, r"^beta2: received 1.0 .* below 1"),
         (mlp.adam, {"epsilon": 0}, r"^epsilon: received 0 .* above 0"),
     ],
-    ids=str,
 )
 def test_bad_options_of_a_rule(minimise, options, message):
     with pytest.raises((ValueError, TypeError), match=message):

@@ -16,7 +16,7 @@ import mlp
 from mlp.optimizers.descent import Options
 
 
-@pytest.mark.parametrize("method", ["L-BFGS-B", "CG", mlp.lbfgs], ids=str)
+@pytest.mark.parametrize("method", ["L-BFGS-B", "CG", mlp.lbfgs])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_scipy_minimises_an_objective_as_it_stands(method, dtype):
     rng = np.random.default_rng(1)
@@ -92,7 +92,7 @@ def test_a_stop_by_the_callback_within_scipy(minimise):
         {"jac": np.copy},
         {"jac": None},  # without gradients there is nothing to descend by
     ],
-    ids=str,
+    ids=lambda arguments: next(iter(arguments)),
 )
 def test_what_a_scipy_method_cannot_take_is_refused(minimise, arguments):
     start = np.ones(2)

@@ -55,7 +55,7 @@ def test_command_draws_a_model(run, tmp_path):
         (["RUN/nowhere"], "nowhere: there is no such run or model"),
         (["RUN", "--what", "feature"], "--what: received 'feature' (str), but it must be one of features, curves"),
         (["RUN/model.npz", "--what", "curves"], "--what: received 'curves', but "),
-        (["RUN", "--data", "RUN"], "MNIST was not found in"),
+        (["RUN", "--data", "RUN"], "(or the same with .gz) is missing"),
         (["RUN/metrics.csv"], "metrics.csv: not a model, or damaged"),
         (["RUN", "--out", "RUN/metrics.csv"], "metrics.csv"),
     ],
@@ -86,7 +86,7 @@ def test_command_leaves_out_what_a_model_cannot_show(run, capsys):
 def test_command_refuses_a_damaged_configuration(run, capsys):
     (run / "config.json").write_text("{")
     assert main([str(run)]) == 2
-    assert "config.json: not a run's configuration (" in capsys.readouterr().err
+    assert "config.json: not a run's configuration, or damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn import datasets
 
 import mlp
 from mlp import train
@@ -118,6 +119,31 @@ def test_a_picture_as_it_is_is_only_scaled(command, model, test_set, tmp_path):
     command(model, tmp_path / "seven.png", "--whole", "-o", tmp_path / "answers.csv")
     (row,) = table_in(tmp_path / "answers.csv")
     assert float(row["p_7"]) == pytest.approx(mlp.load(model).forward(test_set.X[:1])[0, 7], rel=1e-5)
+
+
+@pytest.mark.parametrize("how", ["as floats to 16", "as bytes", "dark on light"])
+def test_pictures_become_images_as_the_network_learned_from(command, tmp_path, how):
+    """scikit-learn's digits fill all of their 8 × 8 pixels, from 0 to 16: drawings must too, and such images stay."""
+    digits = datasets.load_digits()
+    bytes_of = (255 / 16 * digits.images).astype(np.uint8)
+    images = {"as floats to 16": digits.images, "as bytes": bytes_of, "dark on light": 255 - bytes_of}[how]
+    np.savez(tmp_path / "digits.npz", X=images, y=digits.target)
+    given = ["--hidden", "none", "--epochs", "20", "--quiet", "--no-plots"]
+    assert train.main([str(tmp_path / "digits.npz"), *given, "--out", str(tmp_path / "run")]) == 0
+    for number in range(20):
+        Image.fromarray(bytes_of[number]).save(tmp_path / f"same-{number:02}.png")
+        large = Image.fromarray(255 - bytes_of[number]).resize((160, 160), Image.Resampling.BICUBIC)
+        drawing = Image.new("L", (300, 240), 255)  # a digit on a large white sheet
+        drawing.paste(large, (100, 20))
+        drawing.save(tmp_path / f"drawn-{number:02}.png")
+    right = {}
+    for kind in ("same", "drawn"):
+        status, lines, errors = command(tmp_path / "run", *sorted(tmp_path.glob(f"{kind}-*.png")))
+        assert (status, errors) == (0, [])
+        found = [int(line.split(": ")[1][0]) for line in lines if line.startswith(str(tmp_path / kind))]
+        right[kind] = int((np.array(found) == digits.target[:20]).sum())
+    assert right["same"] >= 19
+    assert right["drawn"] >= 12  # as MNIST has it, by the centre of mass; these are in the middle of their box
 
 
 def test_networks_of_images_say_their_shape_and_others_take_no_pictures(command, test_set, tmp_path):

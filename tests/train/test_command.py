@@ -264,11 +264,12 @@ def test_film_of_a_run(command, tmp_path, capsys):
     assert not (tmp_path / "table").exists()
 
 
-def test_network_too_large_for_a_page_is_saved_without_one(small, tmp_path, capsys):
-    words = f"--data {small} --validation 200 --hidden 5100 --epochs 0 --out {tmp_path / 'run'}"
+def test_network_too_large_for_a_page_is_saved_without_one(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(mlp.export.page, "MOST_PARAMETERS", 3984)
+    words = f"--data {small} --validation 200 --hidden 5 --epochs 0 --out {tmp_path / 'run'}"
     assert train.main(words.split()) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Without network.html: net: received a network of 4,054,510 parameters" in said
+    assert "Without network.html: net: received a network of 3,985 parameters" in said
     assert (tmp_path / "run" / "model.npz").exists()
 
 
@@ -280,16 +281,14 @@ def test_the_default_run_reaches_98_percent_for_five_seeds(tmp_path, capsys, see
     assert accuracy >= 98.0
 
 
-@pytest.mark.parametrize(
-    ("options", "threads"), [("--epochs 2", "1"), ("--epochs 2 --optimizer adam", "2"), ("--epochs 8 --optimizer lbfgs", "2")]
-)
-def test_the_same_seed_gives_the_same_bits_twice(options, threads, small, tmp_path):
+@pytest.mark.parametrize("options", ["--epochs 1 --optimizer adam", "--epochs 4 --optimizer lbfgs"])
+def test_the_same_seed_gives_the_same_bits_twice_on_two_threads(options, small, tmp_path):
     models = []
     for out in (tmp_path / "first", tmp_path / "second"):
         words = f"--hidden 64 {options} --validation 200 --no-plots --quiet".split()
         subprocess.run(
             [sys.executable, "-m", "mlp.train", *words, "--data", str(small), "--out", str(out)],
-            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
             check=True,
             capture_output=True,
         )

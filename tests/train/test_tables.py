@@ -1,7 +1,9 @@
 """`python -m mlp.train` on data of one's own: tables and arrays of data sets that come with scikit-learn."""
 
 import json
+import re
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -14,6 +16,8 @@ from mlp import train
 from mlp.checkpoint import load_notes
 from mlp.data import prepare
 from mlp.plots.__main__ import main as plots_command
+from mlp.runs import find_runs
+from mlp.runs import main as runs_command
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,7 @@ def files(tmp_path_factory):
     rows = np.column_stack([diabetes.data, diabetes.target])
     header = ",".join([*diabetes.feature_names, "progression"])
     np.savetxt(room / "diabetes.csv", rows, "%.8g", delimiter=",", header=header, comments="")
+    (room / "huge.csv").write_text("a,y\n" + "".join(f"{1e300 if row == 3 else row},{row % 2}\n" for row in range(40)))
     np.savez(room / "digits.npz", X=digits.images, y=digits.target)
     return room
 
@@ -61,9 +66,9 @@ def test_what_was_understood_is_printed_and_saved(command, capsys):
     petal = training.X[:, 3]
     assert lines[0].split() == ["column", "kind", "values"]
     assert lines[1].split() == ["wide", "categorical", "no,", "yes"]
-    summary = f"{petal.mean():.4g} ± {petal.std():.4g} ({petal.min():g} … {petal.max():g})"
+    summary = f"{petal.mean():.4g} ± {petal.std():.4g} ({petal.min():.4g} … {petal.max():.4g})"
     assert lines[3].split() == ["petal", "length", "numeric", *summary.split()]
-    assert lines[5].split() == ["species", "target,", "categorical", "setosa,", "versicolor,", "virginica"]
+    assert lines[5].split() == ["species", "target", "setosa,", "versicolor,", "virginica"]
     assert lines[6] == "Data: iris.csv, 96 training, 24 validation, 30 test examples"
     assert lines[7].startswith("Network: 5-256-3, relu hidden units, softmax output")
     columns = json.loads((out / "columns.json").read_text(encoding="utf-8"))
@@ -186,11 +191,52 @@ def test_cross_validation(command, capsys):
     accuracies = [float(line.split()[2]) for line in lines if line.startswith("Test accuracy")]
     assert len(accuracies) == 3
     mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)
-    assert lines[-1] == f"Cross-validation: accuracy {mean:.2f} ± {deviation:.2f} % (mean ± deviation over 3 folds)"
+    assert lines[-2] == f"Cross-validation: accuracy {mean:.2f} ± {deviation:.2f} % (mean ± deviation over 3 folds)"
+    assert lines[-1] == f"Saved in {out}"
     assert sorted(path.name for path in out.iterdir()) == ["fold-1", "fold-2", "fold-3"]
     _, alone = command("iris.csv --folds 3 --fold 2 --epochs 30 --quiet", "alone")
     assert (alone / "model.npz").read_bytes() == (out / "fold-2" / "model.npz").read_bytes()
     assert train.main(["--resume", str(out / "fold-2"), "--quiet", "--no-plots"]) == 0
+
+
+def test_a_cross_validation_goes_on_fold_by_fold(command, tmp_path, capsys, monkeypatch):
+    """Stopped in fold 2 of 3: fold 1 is taken as it is, fold 2 goes on, fold 3 begins, all as without the interruption."""
+    text = "iris.csv --folds 3 --hidden 5 --epochs 6 --batch-size 8"
+    status, whole = command(text, out="whole")
+    assert status == 0
+    expected = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("Test", "Cross"))]
+    step_done, epochs = train.session.Session.step_done, []
+
+    def stop_in_fold_2(session, snapshot):
+        if session.run.directory.name == "fold-2" and len(snapshot().facts["history"]) == 3:
+            session.received = signal.SIGINT
+        step_done(session, snapshot)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.session.Session, "step_done", stop_in_fold_2)
+        status, out = command(text)
+    assert status == 130
+    assert f"To go on with all folds: python -m mlp.train --resume {out}" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == ["fold-1", "fold-2"]
+    epoch_done = train.session.Session.epoch_done
+
+    def note(session, intermediate_result):
+        epochs.append((session.run.directory.name, len(intermediate_result.history)))
+        epoch_done(session, intermediate_result)
+
+    monkeypatch.setattr(train.session.Session, "epoch_done", note)
+    assert train.main(["--resume", str(out), "--no-plots"]) == 0
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("Test", "Cross"))]
+    assert found == expected
+    assert epochs == [("fold-2", epoch) for epoch in (4, 5, 6)] + [("fold-3", epoch) for epoch in range(1, 7)]
+    for fold in ("fold-1", "fold-2", "fold-3"):
+        assert np.array_equal(mlp.load(out / fold / "model.npz").theta, mlp.load(whole / fold / "model.npz").theta)
+    assert train.main(["--resume", str(out), "--epochs", "7", "--no-plots"]) == 0
+    assert epochs[9:] == [(f"fold-{fold}", 7) for fold in (1, 2, 3)]
+    assert find_runs([tmp_path]) == [place / f"fold-{fold}" for place in (out, whole) for fold in (1, 2, 3)]
+    capsys.readouterr()
+    assert runs_command([str(out)]) == 0
+    assert [line.split()[5] for line in capsys.readouterr().out.splitlines()[1:]] == ["7", "7", "7"]
 
 
 def test_balanced_classes_weigh_the_same(command, files, tmp_path):
@@ -234,6 +280,9 @@ def test_images_in_arrays(command, capsys):
         ("iris.csv --task regression", "column 'species': received 'setosa' (str) in row 1, but it must be a number"),
         ("diabetes.csv --class-weight balanced", "class_weight: received 'balanced', but the target is a number"),
         ("iris.csv --normalise range", "did you mean --scale?"),
+        ("iris.csv --distort affine", "distort: received 'affine', but the data is no images to distort"),
+        ("iris.csv --folds 151", "folds: received 151, but there are 150 examples"),
+        ("huge.csv", "column 'a': received 1e+300, too large for float32 when scaled"),
         ("digits.npz --target y", "holds arrays, whose columns have no names"),
     ],
 )
@@ -264,10 +313,44 @@ def test_the_command_as_it_is_typed_draws_what_there_is_to_draw(files, tmp_path)
     }  # fmt: skip
 
 
-def test_the_figures_of_a_run_on_a_table_are_those_that_need_no_images(command, capsys):
-    _, out = command("iris.csv --epochs 2 --quiet")
-    capsys.readouterr()
+@pytest.mark.parametrize(
+    ("text", "figures"),
+    [
+        ("iris.csv", ["curves", "confusion", "activations", "weights"]),
+        ("iris.csv --folds 4 --fold 2 --scale range", ["curves", "confusion", "activations", "weights"]),
+        ("diabetes.csv", ["curves", "weights"]),
+        ("digits.npz", ["features", "curves", "confusion", "mistakes", "activations", "weights"]),
+    ],
+)
+def test_the_figures_of_a_run_are_drawn_again_from_its_own_test_set(command, capsys, monkeypatch, text, figures):
+    _, out = command(f"{text} --epochs 2")
+    accuracy = re.search(r"Test accuracy: ([\d.]+ %) \((\d+) of (\d+) wrong", capsys.readouterr().out)
+    titles = []
+    draw = mlp.plots.confusion
+    monkeypatch.setattr(mlp.plots, "confusion", lambda *args, **more: titles.append(draw(*args, **more).axes[0].get_title()))
     assert plots_command([str(out)]) == 0
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["curves", "weights"]
+    assert capsys.readouterr().out.splitlines() == [f"{name}: {out / name}.png" for name in figures]
+    for title in titles:
+        share, wrong, n = accuracy.groups()
+        assert title == f"Accuracy {share} ({int(n) - int(wrong)} of {n} examples)"
+
+
+def test_figures_are_refused_where_their_data_is_another_or_gone(command, files, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    table.write_text((files / "iris.csv").read_text())
+    _, out = command(f"{table} --epochs 2 --quiet")
+    table.write_text(table.read_text().replace("\nno,", "\nyes,"))
+    capsys.readouterr()
     assert plots_command([str(out), "--what", "confusion"]) == 2
-    assert "is a run on iris.csv, but only figures of directories of images are drawn" in capsys.readouterr().err
+    assert f"{out}: learned from other data than that of {table}: give --data" in capsys.readouterr().err
+    table.unlink()
+    assert plots_command([str(out)]) == 0
+    said = [line.partition(": ") for line in capsys.readouterr().out.splitlines()]
+    reason = f"left out ({table}: there is no such file or directory)"
+    assert [(name, what.startswith("left")) for name, _, what in said] == [
+        ("curves", False), ("confusion", True), ("activations", True), ("weights", False),
+    ]  # fmt: skip
+    assert [what for name, _, what in said if name == "confusion"] == [reason]
+    assert plots_command([str(out), "--what", "confusion", "--data", str(files / "iris.csv")]) == 0
+    assert plots_command([str(out / "model.npz"), "--what", "confusion", "--data", str(files / "iris.csv")]) == 2
+    assert "doesn't know which examples were its test set: give the run's directory" in capsys.readouterr().err

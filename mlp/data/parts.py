@@ -1,18 +1,24 @@
-"""The data of a run: `load_parts` reads it, splits it and scales it, as the options say."""
+"""The data of a run: `load_parts` reads it, splits it and scales it, as the run's options say."""
 
 import argparse
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import mlp
 from mlp.blas import Array
-from mlp.data import Preparation, prepare, read_data
+from mlp.data.examples import Examples, prepare
+from mlp.data.mnist import load_mnist
+from mlp.data.preparation import Preparation
 from mlp.data.roles import read_description
-from mlp.train.options import suit
+from mlp.data.sources import read_data
+
+#: The options that decide what the data is, and what they are where they are left out.
+OPTIONS: dict[str, Any] = {
+    "data": None, "target": None, "categorical": None, "ignore": None, "columns": None, "task": None, "scale": None,
+    "validation": None, "test": None, "folds": None, "fold": None, "dtype": "float32", "seed": 0, "resume": None,
+}  # fmt: skip
 
 #: At most so many examples are held out where nothing else is said, and at most a fifth.
 _MOST_HELD_OUT = 10_000
@@ -22,12 +28,12 @@ _MOST_HELD_OUT = 10_000
 class Parts:
     """The training, validation and test set of a run, all scaled by the training set; the last two may be empty."""
 
-    training: mlp.Examples
-    validation: mlp.Examples
-    test: mlp.Examples
+    training: Examples
+    validation: Examples
+    test: Examples
 
     @property
-    def all(self) -> tuple[mlp.Examples, mlp.Examples, mlp.Examples]:
+    def all(self) -> tuple[Examples, Examples, Examples]:
         """The three of them."""
         return self.training, self.validation, self.test
 
@@ -63,13 +69,15 @@ class Parts:
         return {"weights": weights}
 
 
-def load_parts(options: argparse.Namespace, given: Collection[str]) -> Parts:
-    """Read, split and scale the data; options that are neither `given` nor recorded are made to suit it."""
+def load_parts(options: argparse.Namespace) -> Parts:
+    """Read, split and scale the data, as the `OPTIONS` say; with `resume`, as the run in that directory did."""
     data, test = _read(options)
     published = data.name == "MNIST"
     if options.folds is not None:
         if published or test is not None:
             test = None  # the folds are of the training examples
+        if options.folds > len(data):
+            raise ValueError(f"folds: received {options.folds}, but there are {len(data):,} examples")
         data, test = data.fold(options.fold or 1, options.folds, options.seed)
     elif test is None:
         data, test = _hold_out(data, options.test, options.seed, "test")
@@ -85,17 +93,13 @@ def load_parts(options: argparse.Namespace, given: Collection[str]) -> Parts:
         training, validation = _hold_out(data, count, options.seed, "validation")
     columns = _columns_file(options)
     scaling = options.scale or (read_description(columns).scaling if columns else None)
-    parts = Parts(*prepare(training, validation, test, scaling=scaling, dtype=options.dtype))
-    if not options.resume and options.data is not None and not Path(options.data).is_dir():
-        table = parts.preparation.columns[0].kind != "pixels"
-        suit(options, given, len(training), table=table, classifies=parts.classes is not None)
-    return parts
+    return Parts(*prepare(training, validation, test, scaling=scaling, dtype=options.dtype))
 
 
-def _read(options: argparse.Namespace) -> tuple[mlp.Examples, mlp.Examples | None]:
+def _read(options: argparse.Namespace) -> tuple[Examples, Examples | None]:
     """All examples, and those of the test set, where the data has one of its own."""
     if options.data is None:
-        training, _, test = mlp.load_mnist(validation=0)
+        training, _, test = load_mnist(validation=0)
         return training, test
     place = Path(options.data)
     inner = place / "mnist"
@@ -118,7 +122,7 @@ def _columns_file(options: argparse.Namespace) -> str | Path | None:
     return given
 
 
-def _hold_out(data: mlp.Examples, share: float | None, seed: int, name: str) -> tuple[mlp.Examples, mlp.Examples]:
+def _hold_out(data: Examples, share: float | None, seed: int, name: str) -> tuple[Examples, Examples]:
     """The rest, and a share of the examples, drawn by the seed."""
     if share is None:
         share = min(_MOST_HELD_OUT, round(len(data) / 5))
