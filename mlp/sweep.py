@@ -13,11 +13,13 @@ import itertools
 import math
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from mlp.plots.runs import METRICS, columns_of
 from mlp.train.options import OPTIONS
 
 PROG = "python -m mlp.sweep"
+
+#: This process's runs on this machine.
+_running: set[subprocess.Popen[str]] = set()
 
 #: One run's options: the values tried, as words, by option.
 Trial = dict[str, str]
@@ -97,15 +102,40 @@ def run_training(words: Sequence[str], place: str, threads: int) -> tuple[int, s
         return 0, ""
     begun = (Path(place) / "config.json").exists()
     options = ["--resume", place, "--no-plots"] if begun else [*words, "--out", place]
-    ended = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "mlp.train", *options],
         env={"OPENBLAS_NUM_THREADS": str(threads), **os.environ, "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        check=False,
-    )
-    return ended.returncode, "\n".join(ended.stdout.splitlines()[-3:])
+    ) as process:
+        _running.add(process)
+        try:
+            said, _ = process.communicate()
+        finally:
+            _running.discard(process)
+    return process.returncode, "\n".join(said.splitlines()[-3:])
+
+
+@contextmanager
+def passing_on_signals() -> Iterator[None]:
+    """Within it, what ends this process (SIGTERM, SIGHUP) stops its runs too, which save their states, as Ctrl-C does."""
+
+    def stop(number: int, _frame: Any) -> None:
+        for process in list(_running):
+            process.terminate()
+        raise SystemExit(128 + number)
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = {number: signal.getsignal(number) for number in known}
+    try:
+        for number, handler in heard.items():
+            if handler is not signal.SIG_IGN:  # as nohup has it for SIGHUP
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 def is_finished(place: Path) -> bool:
@@ -136,10 +166,11 @@ def run_all(commands: Mapping[Path, Sequence[str]], workers: int | str) -> Itera
     threads = max(1, (os.cpu_count() or 1) // workers)
     try:
         running = {pool.submit(run_training, *task, threads): place for place, task in tasks.items()}
-        for done in as_completed(running):
-            yield (running[done], *done.result())
+        with passing_on_signals():
+            for done in as_completed(running):
+                yield (running[done], *done.result())
     finally:
-        pool.shutdown(cancel_futures=True)  # a Ctrl-C has reached the runs too, and they save their states
+        pool.shutdown(cancel_futures=True)  # a Ctrl-C or its like has reached the runs too, and they save their states
 
 
 def tabulate(trials: Sequence[Trial], given: argparse.Namespace) -> list[dict[str, Any]]:
