@@ -19,7 +19,7 @@ from mlp import activations, initializers
 from mlp.activations import Activation
 from mlp.blas import Array
 from mlp.checks import check_integer
-from mlp.layers.base import Layer, Shapes, read_description
+from mlp.layers.base import Layer, Shapes, read_description, show_shape
 from mlp.layers.dense import MOST_UNITS
 from mlp.layers.lowered import Lowered, Part
 from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
@@ -63,7 +63,13 @@ class Conv(ImageLayer):
         """The layer on images of that shape, with `hidden` for an activation where it has none of its own."""
         image = self.image_of(shape)
         padding = zeros_around(self.padding, image, self.window, self.stride)
-        layer = self.over(Windows(image, self.window, self.stride, padding), self.maps)
+        windows = Windows(image, self.window, self.stride, padding)
+        inputs = self.window[0] * self.window[1] * image[2]
+        if inputs > MOST_UNITS:
+            raise ValueError(
+                f"kernel: its window on {show_shape(image)} has {inputs:,} inputs, but it must have at most {MOST_UNITS:,}"
+            )
+        layer = self.over(windows, self.maps)
         layer.activation = layer.own_activation = self.own_activation or hidden
         return layer
 

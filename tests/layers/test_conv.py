@@ -289,3 +289,9 @@ def test_repr_says_how_to_make_it():
     ):
         assert repr(eval(text, {"Conv": Conv, "MaxPool": MaxPool, "MeanPool": MeanPool})) == text
     assert repr(Conv(20, 5, padding="valid")) == "Conv(20, 5)"
+
+
+def test_more_inputs_than_blas_can_count_are_refused_before_memory_is_taken():
+    message = r"^layers: layer 1, Conv\(1, 50000\): kernel: its window on 50000 × 50000 × 1 has 2,500,000,000 inputs, but"
+    with pytest.raises(ValueError, match=message):
+        mlp.MLP([(50_000, 50_000), Conv(1, 50_000), 1])
