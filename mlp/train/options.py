@@ -31,8 +31,7 @@ examples:
   python -m mlp.train --hidden 30 --activation logistic --output logistic --cost quadratic --weight-decay 0 \\
       --momentum 0 --learning-rate 3 --schedule constant --batch-size 10 --epochs 30    Nielsen's chapter 1
   python -m mlp.train iris.csv --target species                    a table of one's own
-  python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine
-      every image bent and turned differently in every epoch: 99.4 % in about a minute
+  python -m mlp.train --hidden 800 --learning-rate 0.1 --epochs 60 --weight-decay 0 --distort elastic,affine    99.4 %
   python -m mlp.train --resume runs/2026-01-31-101500 --epochs 40     the same run, longer
   python -m mlp.train --hidden conv:20:5,pool:2,conv:50:5,pool:2,500 --learning-rate 0.05 --epochs 5    a LeNet
 """
@@ -260,8 +259,7 @@ OPTIONS = (
            "go on with a run that was stopped, with its own options; with more --epochs, with one that ended too", None, "RUN",
            absent="", kept=Kept.NOT, synonyms=("continue", "restart", "load", "go_on")),
     Option("save_every", integer(0), "files and output",
-           "save the run's state every N epochs; 0: only when it is stopped", 1, "N", kept=Kept.ANEW,
-           synonyms=("checkpoint", "checkpoint_every")),
+           "save the run's state every N epochs; 0: only when it is stopped", 1, "N", kept=Kept.ANEW, synonyms=("checkpoint",)),
     Option("save_minutes", number(above=0), "files and output",
            "save the run's state every M minutes too, within epochs", None, "M", kept=Kept.ANEW),
     Option("threads", integer(1), "files and output", "how many threads may share a product; results don't depend on it", None,
