@@ -26,8 +26,9 @@ from mlp.checks import check_integer
 
 Task = Callable[[], object]
 
-#: After how many seconds what was slower is tried again, and how many times in a row, at most.
-_EVERY, _TRIES = 2.0, 3
+#: After how many seconds what was slower is tried again, and how many times in a row, at most. The median counts: a thread
+#: that has slept takes some milliseconds, and two or three products, until it is on a processor of its own.
+_EVERY, _TRIES = 2.0, 7
 
 
 @cache
@@ -89,7 +90,7 @@ class Pace:
         self.seconds: dict[int, list[float]] = {}
         #: The medians of these.
         self.usual: dict[int, float] = {}
-        self.trial, self.left, self.next = 1, 0, 0.0
+        self.trial, self.left, self.slow, self.next = 1, 0, 0, 0.0
 
     def choose(self, most: int) -> int:
         """How many threads to take next, 1 or `most`."""
@@ -101,7 +102,7 @@ class Pace:
         faster, slower = (most, 1) if self.usual[most] <= self.usual[1] else (1, most)
         if time.monotonic() < self.next:
             return faster
-        self.trial, self.left, self.next = slower, _TRIES, time.monotonic() + _EVERY
+        self.trial, self.left, self.slow, self.next = slower, _TRIES, 0, time.monotonic() + _EVERY
         return slower
 
     def record(self, threads: int, seconds: float) -> None:
@@ -111,8 +112,10 @@ class Pace:
         del lately[:-_TRIES]
         self.usual[threads] = sorted(lately)[len(lately) // 2]
         if self.left and threads == self.trial:
-            hopeless = seconds > 2 * min(self.usual.values())
-            self.left = 0 if hopeless else self.left - 1
+            self.left -= 1
+            self.slow += seconds > min(self.usual.values())
+            if self.slow > _TRIES // 2:  # the median can't be the smaller one any more
+                self.left = 0
 
 
 class _OneThread:

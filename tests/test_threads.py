@@ -116,14 +116,16 @@ def test_the_faster_number_of_threads_is_taken_and_the_other_is_tried_now_and_th
         found, taken[:] = list(taken), []
         return found
 
-    assert go({4: 1.0, 1: 3.0}, 6) == [4, 4, 4, 1, 1, 1]
-    assert go({4: 1.0, 1: 3.0}, 1) == [1]  # tried again, and hopeless: given up after one
+    assert go({4: 1.0, 1: 3.0}, 14) == [4] * 7 + [1] * 7
+    assert go({4: 1.0, 1: 3.0}, 4) == [1] * 4  # tried again, and given up when its median must be the larger
     assert go({4: 1.0, 1: 3.0}, 20) == [4] * 20
-    assert go({4: 8.0, 1: 3.0}, 5) == [4, 4, 1, 1, 1]  # busy: two slow ones in three are enough
+    assert go({4: 8.0, 1: 3.0}, 3) == [4] * 3  # a thread that has slept
+    assert go({4: 1.0, 1: 3.0}, 7) == [4] * 7
+    assert go({4: 8.0, 1: 3.0}, 6) == [4] * 4 + [1] * 2  # busy
     clock[0] += 3
-    assert go({4: 2.0, 1: 3.0}, 6) == [4, 4, 4, 4, 4, 4]  # idle again: the trial shows it
+    assert go({4: 2.0, 1: 3.0}, 9) == [4] * 9  # idle again: the trial shows it
     clock[0] += 3
-    assert go({4: 2.0, 1: 2.5}, 5) == [1, 1, 1, 4, 4]  # a close one is tried three times
+    assert go({4: 2.0, 1: 1.5}, 9) == [1] * 9
 
 
 def test_blas_has_one_thread_within_and_its_own_number_afterwards(monkeypatch):
