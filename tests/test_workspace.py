@@ -98,7 +98,7 @@ def test_memory_does_not_grow_with_the_sizes_of_batches(problem):
         fresh = problem(40)[1](net.theta, rows)
         assert cost == fresh[0]
         assert_array_equal(gradient, fresh[1])
-        assert len(objective._work._buffers) <= 4
+        assert len(objective._work.buffers) <= 4
 
 
 def test_a_memory_mapped_training_set_gives_the_same_bits(tmp_path):

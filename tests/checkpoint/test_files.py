@@ -242,6 +242,7 @@ def test_a_directory_that_is_not_there_is_named_by_the_callers_path(tmp_path, ac
 LIMITED = """
 import resource, sys
 import mlp
+mlp.load  # what it needs is imported now
 pages = int(open("/proc/self/statm").read().split()[0])
 for room in (10, 50):
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (room << 20), -1))
