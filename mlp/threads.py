@@ -30,6 +30,9 @@ Task = Callable[[], object]
 #: that has slept takes some milliseconds, and two or three products, until it is on a processor of its own.
 _EVERY, _TRIES = 2.0, 7
 
+#: For how many seconds after tasks were shared out BLAS's threads would be in the way of the next ones.
+_IN_THE_WAY = 0.1
+
 
 @cache
 def blas_libraries() -> list[Any]:
@@ -151,11 +154,12 @@ class _OneThread:
     def share(self, multiply: Callable[[float], None], alpha: float, shape: Hashable) -> None:
         """Make a product of that shape, cut into parts, on several of BLAS's threads where that is faster.
 
-        Where another thread of this process is at work as well, on one: it must not see BLAS set to more.
+        Where another thread of this process is at work as well, on one: it must not see BLAS set to more. On one too where
+        our own threads were at work just now, and soon will be again: BLAS's would stay awake in their way.
         """
         with self:
             most = get_threads()
-            if most == 1 or len(self._inside) > 1:
+            if most == 1 or len(self._inside) > 1 or time.monotonic() < _awake_until:
                 multiply(alpha)
                 return
             pace = self._paces.get(shape)
@@ -213,12 +217,15 @@ class _Helper(threading.Thread):
 
 
 _helpers: list[_Helper] = []
+_awake_until = 0.0
 
 
 def run(tasks: Sequence[Task]) -> None:
     """Do all tasks, in any order and at the same time; ends when all have ended, and raises the error of one that failed."""
+    global _awake_until
     job = _Job(tasks)
     for helper in _awaken(min(get_threads(), len(tasks)) - 1):
+        _awake_until = time.monotonic() + _IN_THE_WAY
         if helper.jobs.qsize() < 2:  # or else it is far behind, and will have nothing left to do
             helper.jobs.put(job)
     job.work()

@@ -168,8 +168,25 @@ def test_a_product_is_one_threads_where_another_thread_is_at_work(monkeypatch):
     over.set()
     other.join()
     assert 2 not in seen
+    threads._awake_until = 0.0
     alone.share(lambda _: None, 1.0, "shape")
     assert 2 in seen
+
+
+def test_a_product_is_one_threads_soon_after_tasks_were_shared_out(monkeypatch):
+    """BLAS's threads stay awake, waiting, for longer than it takes to come to the next tasks."""
+    seen, clock = [], [100.0]
+    monkeypatch.setattr(threads.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(threads, "_thread_counts", lambda: [(lambda: 4, seen.append)])
+    monkeypatch.setattr(threads, "_awake_until", 0.0)
+    alone = threads._OneThread()
+    threads.set_threads(2)
+    for seconds, expected in ((0.05, False), (0.2, True)):
+        run([lambda: None] * 2)
+        seen.clear()
+        clock[0] += seconds
+        alone.share(lambda _: None, 1.0, "shape")
+        assert (2 in seen) is expected
 
 
 def test_tasks_are_all_done_once_whoever_does_them():
