@@ -23,7 +23,14 @@ VECTORS = 100_000
 
 
 def peak_of_the_second_epoch(minimiser, objective, theta, **settings):
-    """The most memory taken at a time, in bytes, beyond what was held at the end of the first (with the epoch's order)."""
+    """The most memory taken at a time, in bytes, beyond what was held at the end of the first (with the epoch's order).
+
+    The least of three: other threads of the process, such as other tests', may take some meanwhile.
+    """
+    return min(_peak_of_a_second_epoch(minimiser, objective, theta, **settings) for _ in range(3))
+
+
+def _peak_of_a_second_epoch(minimiser, objective, theta, **settings):
     held = []
 
     def callback(intermediate_result):
