@@ -48,7 +48,7 @@ def pixels_and_labels():
 
 
 #: .ci/run runs this file by itself as well.
-by_itself = pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="memory is measured by: pytest tests/test_workspace.py")
+by_itself = pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="run by: pytest tests/test_workspace.py")
 
 
 @by_itself
