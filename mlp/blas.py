@@ -5,8 +5,6 @@ library's threads, which stay awake for a while after each call, would compete w
 are cut into parts (parts.py), so that the numbers are the same on any number of threads.
 """
 
-import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,30 +19,6 @@ _GEMV = {np.dtype(np.float32): sgemv, np.dtype(np.float64): dgemv}
 _AXPY = {np.dtype(np.float32): saxpy, np.dtype(np.float64): daxpy}
 _DOT = {np.dtype(np.float32): sdot, np.dtype(np.float64): ddot}
 _SCAL = {np.dtype(np.float32): sscal, np.dtype(np.float64): dscal}
-
-
-#: Numbers as BLAS takes them.
-REAL: dict[Any, Any] = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
-
-
-def _find_gemm(name: str) -> Callable[..., None] | None:
-    """BLAS's gemm of that name, with all arguments as addresses, or None where scipy doesn't tell where it is."""
-    try:
-        from scipy.linalg import cython_blas
-
-        capsule = cython_blas.__pyx_capi__[name]
-        api = ctypes.pythonapi
-        api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
-        api.PyCapsule_GetPointer.restype = ctypes.c_void_p
-        api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-        address = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
-    except (ImportError, AttributeError, KeyError, ValueError):
-        return None
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
-
-
-#: The function for each dtype that takes matrices as they lie; none where scipy doesn't tell where it is.
-GEMM = {dtype: function for dtype, name in zip(REAL, ("sgemm", "dgemm"), strict=True) if (function := _find_gemm(name))}
 
 
 def read_only(array: Array) -> Array:
@@ -74,36 +48,6 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     result = _GEMM[C.dtype](alpha, b, a, beta, target, trans_b, trans_a, 1)
     if result is not target:  # C could not be written in place
         C[...] = result.T
-
-
-def product(alpha: float, A: Array, B: Array, beta: float, C: Array) -> Callable[[int, int, int], None]:
-    """C ← αAB + βC by BLAS's own function, which is given where A, B and C begin: for these matrices, and for all that lie
-    as they do. Each has neighbouring numbers along one of its last two axes (C along the last)."""
-    real, whole, character = REAL[C.dtype], ctypes.c_int, ctypes.c_char
-    (trans_a, ld_a), (trans_b, ld_b), (_, ld_c) = (_layout(array) for array in (A, B, C))
-    # BLAS thinks in columns, and a row-major array is the transpose of a column-major one: Cᵀ ← αBᵀAᵀ + βCᵀ
-    values = (
-        *(character(trans_b), character(trans_a), whole(C.shape[-1]), whole(C.shape[-2]), whole(A.shape[-1])),
-        *(real(alpha), whole(ld_b), whole(ld_a), real(beta), whole(ld_c)),
-    )
-    tb, ta, n, m, k, al, lb, la, be, lc = map(ctypes.addressof, values)
-    function = GEMM[C.dtype]
-
-    def multiply(a: int, b: int, c: int, _kept_alive: Any = values) -> None:
-        function(tb, ta, n, m, k, al, b, lb, a, la, be, c, lc)
-
-    return multiply
-
-
-def _layout(array: Array) -> tuple[bytes, int]:
-    """How BLAS is to read a stack's matrices: b"N" where rows are contiguous, b"T" where columns are; and how many numbers
-    lie between the starts of two of them."""
-    size = array.itemsize
-    if array.strides[-1] == size or array.shape[-1] == 1 != array.strides[-2] // size:
-        return b"N", max(array.strides[-2] // size, array.shape[-1])
-    if array.strides[-2] != size:
-        raise ValueError(f"received a matrix of strides {array.strides[-2:]}, but one of them must be {size}")
-    return b"T", max(array.strides[-1] // size, array.shape[-2])
 
 
 def gemv(alpha: float, A: Array, x: Array, beta: float, y: Array) -> None:

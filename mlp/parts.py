@@ -2,7 +2,7 @@
 
 Each part is the work of one thread, so that the numbers don't depend on how many threads there are, and thus not on what
 else the machine was doing (threads.py). OpenBLAS has a batched product (`cblas_?gemm_batch`, as others do) from 0.3.28 on,
-which came with scipy 1.15; earlier ones take products whole.
+which came with scipy 1.15; earlier ones take products whole, on one thread where that can be set.
 """
 
 import ctypes
@@ -23,8 +23,8 @@ IN_TWO, IN_MORE, MOST_PARTS = 1 << 23, 1 << 26, 8
 #: Parts begin at a multiple of so many rows or columns, with which BLAS's kernels go along.
 STEP = 32
 
-#: What CBLAS calls matrices: row by row; and whether they are to be transposed.
-_ROW_MAJOR, _AS_IS, _TRANSPOSED = 101, 111, 112
+#: What CBLAS calls row-major order, and matrices as they lie or transposed.
+ROW_MAJOR, AS_IT_LIES, TRANSPOSED = 101, 111, 112
 
 _REAL: dict[Any, Any] = {np.dtype(np.float32): ctypes.c_float, np.dtype(np.float64): ctypes.c_double}
 
@@ -81,7 +81,7 @@ def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) ->
         return whole(*[value] * parts)
 
     (trans_a, lda), (trans_b, ldb) = (
-        (_AS_IS, down // size) if right == size else (_TRANSPOSED, right // size)
+        (AS_IT_LIES, down // size) if right == size else (TRANSPOSED, right // size)
         for down, right in ((down_a, right_a), (down_b, right_b))
     )
     rows, columns = (whole(*lengths), same(n)) if m >= n else (same(m), whole(*lengths))
@@ -89,7 +89,7 @@ def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) ->
     a, b, c = (address(*[first + start * stride for start in starts]) for first, stride in zip(addresses, strides, strict=True))
     factor, beta_each = real(), real(*[beta] * parts)
     function = BATCHED[dtype]
-    before = _ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)
+    before = ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)
     arguments = *before, factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)
 
     def multiply(alpha: float) -> None:

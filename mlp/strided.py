@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
+from mlp.parts import AS_IT_LIES, ROW_MAJOR, TRANSPOSED
 from mlp.threads import blas_libraries
-
-#: What CBLAS calls row-major order, and matrices as they lie or transposed.
-_ROW_MAJOR, _AS_IT_LIES, _TRANSPOSED = 101, 111, 112
 
 #: Products of fewer multiplications than this are added up by numpy: a call for each would keep other threads waiting.
 _SMALL = 1 << 19
@@ -63,17 +61,17 @@ def add_products(A: Array, B: Array, C: Array) -> None:
     (trans_a, ld_a), (trans_b, ld_b), (_, ld_c) = (_layout(array) for array in (A, B, C))
     (m, n), k = C.shape[-2:], A.shape[-1]
     for a, b, c in zip(_addresses(A, stack), _addresses(B, stack), _addresses(C, stack), strict=True):
-        gemm(_ROW_MAJOR, trans_a, trans_b, m, n, k, 1.0, a, ld_a, b, ld_b, 1.0, c, ld_c)
+        gemm(ROW_MAJOR, trans_a, trans_b, m, n, k, 1.0, a, ld_a, b, ld_b, 1.0, c, ld_c)
 
 
 def _layout(array: Array) -> tuple[int, int]:
     """Whether a stack's matrices are transposed, and how many numbers lie between the starts of two of their rows."""
     size = array.itemsize
     if array.strides[-1] == size or array.shape[-1] == 1 != array.strides[-2] // size:
-        return _AS_IT_LIES, max(array.strides[-2] // size, array.shape[-1])
+        return AS_IT_LIES, max(array.strides[-2] // size, array.shape[-1])
     if array.strides[-2] != size:
         raise ValueError(f"received a matrix of strides {array.strides[-2:]}, but one of them must be {size}")
-    return _TRANSPOSED, max(array.strides[-1] // size, array.shape[-2])
+    return TRANSPOSED, max(array.strides[-1] // size, array.shape[-2])
 
 
 def _addresses(array: Array, stack: int) -> list[int]:
