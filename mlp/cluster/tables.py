@@ -39,8 +39,8 @@ class Table(FileRows):
         return f"{self.path}, rows {self._range()}"
 
     def read(self) -> Rows:
-        more = [name for name in (self.preparation.target_name, self.weights) if name is not None]
         try:
+            more = besides(self.preparation, self.weights)
             table = read_columns(self.path, self.preparation, more=more, rows=slice(self.start, self.stop))
             if len(table) < (1 if self.stop is None else self.stop - self.start):
                 has = f"it has {self.start + len(table):,}" if len(table) else "there are fewer"
@@ -65,11 +65,7 @@ class Frame:
         return self.name
 
     def read(self) -> Rows:
-        return rows_of(tables.Table.of(self.frame, self._columns()), self.preparation, self.weights)
-
-    def _columns(self) -> list[str]:
-        more = [name for name in (self.preparation.target_name, self.weights) if name is not None]
-        return [*(column.name for column in self.preparation.columns), *more]
+        return rows_of(tables.Table.of(self.frame, names_in(self.preparation, self.weights)), self.preparation, self.weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +97,26 @@ def cut_frame(frame: Any, preparation: Preparation, weights: str | None = None) 
     if not hasattr(frame, "to_delayed") or not hasattr(frame, "columns"):
         raise TypeError(f"frame: received {shown(frame)}, but it must be a Dask frame")
     check_preparation(preparation)
-    names = [*(column.name for column in preparation.columns), preparation.target_name, weights]
-    missing = [name for name in names if name is not None and name not in list(frame.columns)]
+    names = names_in(preparation, weights)
+    missing = [name for name in names if name not in list(frame.columns)]
     if missing:
         raise ValueError(f"frame: lacks the columns {', '.join(map(repr, missing[:20]))}")
-    partitions = frame[[name for name in names if name is not None]].to_delayed()
+    partitions = frame[names].to_delayed()
     count = len(partitions)
     return [
         FrameRows(partition, preparation, weights, f"Dask frame, partition {number} of {count}")
         for number, partition in enumerate(partitions, 1)
     ]
+
+
+def besides(preparation: Preparation, weights: str | None) -> list[str]:
+    """The columns that are no inputs: the target's and the weights', where there are any."""
+    return [name for name in (preparation.target_name, weights) if name is not None]
+
+
+def names_in(preparation: Preparation, weights: str | None) -> list[str]:
+    """All columns that are used."""
+    return [*(column.name for column in preparation.columns), *besides(preparation, weights)]
 
 
 def check_preparation(preparation: Any) -> None:
