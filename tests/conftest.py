@@ -101,6 +101,20 @@ def write_idx():
 
 
 @pytest.fixture(scope="session")
+def write_digits(write_idx):
+    """A function (directory, training, test) that writes so many random images of digits as MNIST's files are."""
+
+    def write(directory, training, test):
+        rng = np.random.default_rng(0)
+        for name, count in (("train", training), ("t10k", test)):
+            write_idx(directory / f"{name}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+            write_idx(directory / f"{name}-labels-idx1-ubyte", rng.integers(0, 10, count).astype(np.uint8))
+        return directory
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def refused():
     """A context (kind, *parts): an error of that kind must be raised within, and its message must have all these parts."""
 

@@ -34,14 +34,9 @@ def published():
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, write_idx):
+def data(tmp_path_factory, write_digits):
     """A directory with 80 images to learn from and 50 to be tested on."""
-    directory = tmp_path_factory.mktemp("digits")
-    rng = np.random.default_rng(0)
-    for name, count in (("train", 80), ("t10k", 50)):
-        write_idx(directory / f"{name}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28), dtype=np.uint8))
-        write_idx(directory / f"{name}-labels-idx1-ubyte", rng.integers(0, 10, count).astype(np.uint8))
-    return directory
+    return write_digits(tmp_path_factory.mktemp("digits"), 80, 50)
 
 
 @pytest.fixture
