@@ -47,7 +47,7 @@ class Buffers:
         self.A = [self.X.T]
         for layer in layers:
             below = self.A[-1]
-            self.A.append(np.empty_like(below) if layer.inserted else np.empty((layer.units, n), dtype))
+            self.A.append(np.empty_like(below) if layer.elementwise else np.empty((layer.units, n), dtype))
         keeps_z = [False, *(layer.activation.keeps_z or layer is layers[-1] for layer in layers)]
         self.Z = [np.empty_like(A) if own else A for A, own in zip(self.A, keeps_z, strict=True)]
         self.Delta = [np.empty((width, n if learning and l >= self.lowest else 0), dtype) for l, width in enumerate(widths)]
@@ -92,5 +92,5 @@ def chunk_size(layers: Sequence[Layer], dtype: Any) -> int:
 
 def bytes_each(layers: Sequence[Layer], dtype: Any) -> int:
     """How much memory an example takes on its way through both passes, about."""
-    numbers = 3 * (layers[0].fan_in + sum(layer.units for layer in layers))
+    numbers = 3 * (layers[0].fan_in + sum(layer.units for layer in layers)) + sum(layer.scratch_numbers for layer in layers)
     return numbers * int(np.dtype(dtype).itemsize)

@@ -154,7 +154,7 @@ class Kept:
             self._buffers = {}
         self._theta, self._chunks = None, []
         self._cost = work.prepare_sparsity(theta, rows, objective.noise)
-        for of, Y, weights in work.passes(rows, objective.noise, kept=self._buffers if keep else None):
+        for of, Y, weights in work.passes(stack, rows, objective.noise, kept=self._buffers if keep else None):
             self._cost += objective._learn(stack, of, Y, weights) / n
             if keep:  # targets and weights lie in room that the next chunk's will take
                 own = Y if Y is of.A[0] else Y.copy()
@@ -178,7 +178,8 @@ class Kept:
         return self._theta is not None and _same(self._rows, rows)
 
     def accumulate(self, objective: "Objective", theta: Array, rows: Array | None, out: Array) -> float:
-        """out ← ∂C/∂θ as `Objective.accumulate` has it, to the same bits, with the passes kept for products at θ."""
+        """out ← ∂C/∂θ as `Objective.accumulate` has it, to the same bits (but for layers of images, whose sums it adds up in
+        another order), with the passes kept for products at θ."""
         n = len(objective) if rows is None else len(rows)
         out[...] = 0
         with objective._work.alone:

@@ -16,7 +16,9 @@ from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
 from mlp.layers.dense import MOST_UNITS
+from mlp.layers.turn import arranged
 from mlp.layers.windows import receptive_fields
+from mlp.microbatches import in_micro_batches
 from mlp.threads import one_thread
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class MLP:
         #: Room for the passes of single rows (`_pass_row`).
         self._spare: list[Buffers] = []
         self.layers = [layer.at(theta[end - layer.size : end]) for layer, end in zip(layers, ends, strict=True)]
+        self._arranged = arranged(self.layers)
 
     @property
     def theta(self) -> Array:
@@ -87,7 +90,7 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: not the room for rows."""
-        return {name: value for name, value in vars(self).items() if name != "_spare"}
+        return {name: value for name, value in vars(self).items() if name not in ("_spare", "_arranged")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy, pickle) has its own vector, and its layers have views of that one."""
@@ -154,6 +157,7 @@ class MLP:
         count = len(self.layers)
         layers = self.layers[: check_integer("layer", layer, at_least=-count, at_most=count - 1) % count + 1]
         outputs = np.empty((len(X), layers[-1].units), self.dtype)
+        layers = in_micro_batches(arranged(layers), learning=False)
         size = min(len(X), chunk_size(layers, self.dtype))
         buffers = Buffers(layers, size, self.dtype, learning=False)
         with one_thread, np.errstate(all="ignore"):  # what overflows shows in the outputs
@@ -174,14 +178,14 @@ class MLP:
         try:
             row = self._spare.pop()
         except IndexError:
-            row = Buffers(self.layers, 1, self.dtype, learning=False)
+            row = Buffers(self._arranged, 1, self.dtype, learning=False)
         copy_input(X, out=row.X)
         a = row.X[0]
         if not math.isfinite(dot(a, a)):
             return None
         with np.errstate(all="ignore"):
-            forward_pass(self.layers[:-1], row)
-            self.layers[-1].forward(row.A[-2], row.Z[-1], row.scratch[-1])
+            forward_pass(self._arranged[:-1], row)
+            self._arranged[-1].forward(row.A[-2], row.Z[-1], row.scratch[-1])
         return row
 
     def predict(self, X: Any) -> Array:

@@ -27,6 +27,7 @@ from mlp.costs import add_up, holds_labels
 from mlp.fingerprint import digest
 from mlp.layers import Layer
 from mlp.layers.dropout import check_dropout
+from mlp.microbatches import in_micro_batches
 from mlp.network import MLP, check_network, which_right
 from mlp.noise import Noise, check_noise
 from mlp.penalties import Sparsity, WeightDecay, check_sparsity, norm_of_decayed, shorten_rows
@@ -207,15 +208,15 @@ class Objective:
         with self._work.alone:
             sparse = self._work.prepare_sparsity(theta, rows, noise)
             layers, into = self._work.layers_at(theta), self._work.layers_at(out)
-            for buffers, Y, weights in self._work.passes(rows, noise):
-                stack = self._work.stack(layers, noise)
+            stack, into_stack = (in_micro_batches(self._work.stack(at, noise)) for at in (layers, into))
+            for buffers, Y, weights in self._work.passes(stack, rows, noise):
                 total += self._learn(stack, buffers, Y, weights)
                 if first:
                     if beta != 1.0:
                         scale(beta, out)
                     self.decay.add_gradient(layers, into, alpha)
                     first = False
-                add_gradients(self._work.stack(into, noise), buffers, alpha / n)
+                add_gradients(into_stack, buffers, alpha / n)
         return total / n + sparse
 
     def _learn(self, stack: Sequence[Layer], buffers: Buffers, Y: Array, weights: Array | None) -> float:
@@ -247,8 +248,8 @@ class Objective:
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"), self._work.alone:
             sparse = self._work.prepare_sparsity(own, None, None, learning=False)
-            stack = self._work.stack(self._work.layers_at(own), None)
-            for buffers, Y, weights in self._work.passes(None, None, learning=False):
+            stack = in_micro_batches(self._work.stack(self._work.layers_at(own), None), learning=False)
+            for buffers, Y, weights in self._work.passes(stack, None, None, learning=False):
                 forward_pass(stack, buffers)
                 Z, A = buffers.Z[-1], buffers.A[-1]
                 right += add_up(which_right(A, Y, self.net.output), weights) if self.classifies else 0.0
@@ -296,7 +297,7 @@ class Objective:
     def errors(self, theta: Array, rows: Any = None) -> list[Array]:
         """Δ¹, …, Δ^L, each (n, units): the errors of each example (times its weight), not averaged, by layer."""
         parts = [
-            [Delta.T.copy() for layer, Delta in zip(stack, buffers.Delta[1:], strict=True) if not layer.inserted]
+            [layer.rows(Delta) for layer, Delta in zip(stack, buffers.Delta[1:], strict=True) if not layer.inserted]
             for stack, buffers in self._backward_passes(theta, rows)
         ]
         return [np.concatenate(of_layer) for of_layer in zip(*parts, strict=True)]
@@ -319,7 +320,7 @@ class Objective:
         with np.errstate(all="ignore"), self._work.alone:
             self._work.prepare_sparsity(own, chosen, self.noise)
             stack = self._work.stack(self._work.layers_at(own), self.noise)
-            for buffers, Y, weights in self._work.passes(chosen, self.noise, to_input=True):
+            for buffers, Y, weights in self._work.passes(stack, chosen, self.noise, to_input=True):
                 self._learn(stack, buffers, Y, weights)
                 yield stack, buffers
 

@@ -6,14 +6,13 @@ which came with scipy 1.15; earlier ones take products whole, on one thread wher
 """
 
 import ctypes
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mlp.threads import blas_libraries, one_thread
+from mlp.threads import Multiply, blas_libraries, one_thread
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -64,36 +63,48 @@ def multiply_in_parts(alpha: float, A: Array, B: Array, beta: float, C: Array) -
     hold numbers yet."""
     shape = A.shape, A.strides, B.shape, B.strides
     addresses = A.ctypes.data, B.ctypes.data, C.ctypes.data
-    one_thread.share(_prepare(C.dtype, shape, addresses, beta), alpha, shape)
+    one_thread.share(*_prepare(C.dtype, shape, addresses, beta), alpha, shape)
 
 
 @lru_cache(maxsize=256)
-def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) -> Callable[[float], None]:
-    """A function of α that makes this product, of matrices that lie there: buffers stay where they are from step to step."""
+def _prepare(dtype: Any, shape: Any, addresses: tuple[int, ...], beta: float) -> tuple[Multiply, list[Multiply]]:
+    """A function of α that makes this product, of matrices that lie there, and one for each part of it alone: buffers stay
+    where they are from step to step."""
     (m, inner), (down_a, right_a), (_, n), (down_b, right_b) = shape
     size = dtype.itemsize
     starts = cut(max(m, n), m * n * inner)
-    lengths = [stop - start for start, stop in pairwise([*starts, max(m, n)])]
-    parts = len(starts)
-    whole, real, address = ctypes.c_int * parts, _REAL[dtype] * parts, ctypes.c_void_p * parts
-
-    def same(value: int) -> Any:
-        return whole(*[value] * parts)
-
-    (trans_a, lda), (trans_b, ldb) = (
+    layouts = [
         (AS_IT_LIES, down // size) if right == size else (TRANSPOSED, right // size)
         for down, right in ((down_a, right_a), (down_b, right_b))
-    )
-    rows, columns = (whole(*lengths), same(n)) if m >= n else (same(m), whole(*lengths))
+    ]
     strides = (down_a, 0, n * size) if m >= n else (0, right_b, size)  # by which parts of A, B and C follow each other
-    a, b, c = (address(*[first + start * stride for start in starts]) for first, stride in zip(addresses, strides, strict=True))
-    factor, beta_each = real(), real(*[beta] * parts)
+    parts = []
+    for start, stop in pairwise([*starts, max(m, n)]):
+        rows, columns = (stop - start, n) if m >= n else (m, stop - start)
+        parts.append((rows, columns, [first + start * stride for first, stride in zip(addresses, strides, strict=True)]))
+    return _batch(dtype, parts, inner, layouts, n, beta), [_batch(dtype, [part], inner, layouts, n, beta) for part in parts]
+
+
+def _batch(
+    dtype: Any, parts: list[tuple[int, int, list[int]]], inner: int, layouts: list[tuple[int, int]], ldc: int, beta: float
+) -> Multiply:
+    """A function of α that makes several products, each of so many rows and columns, of matrices at such addresses."""
+    number = len(parts)
+    whole, real, address = ctypes.c_int * number, _REAL[dtype] * number, ctypes.c_void_p * number
+
+    def same(value: int) -> Any:
+        return whole(*[value] * number)
+
+    rows, columns, addresses = zip(*parts, strict=True)
+    a, b, c = (address(*of_each) for of_each in zip(*addresses, strict=True))
+    (trans_a, lda), (trans_b, ldb) = layouts
+    factor, beta_each = real(), real(*[beta] * number)
     function = BATCHED[dtype]
-    before = ROW_MAJOR, same(trans_a), same(trans_b), rows, columns, same(inner)
-    arguments = *before, factor, a, same(lda), b, same(ldb), beta_each, c, same(n), parts, same(1)
+    sizes = ROW_MAJOR, same(trans_a), same(trans_b), whole(*rows), whole(*columns), same(inner)
+    arguments = *sizes, factor, a, same(lda), b, same(ldb), beta_each, c, same(ldc), number, same(1)
 
     def multiply(alpha: float) -> None:
-        factor[:] = [alpha] * parts
+        factor[:] = [alpha] * number
         function(*arguments)
 
     return multiply

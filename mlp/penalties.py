@@ -114,6 +114,7 @@ class SparseUnits(Layer):
     back gains the sparsity penalty's derivative, (units,)."""
 
     inserted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def __init__(self, units: int):
         self.fan_in = self.units = units

@@ -42,26 +42,26 @@ GEMM: dict[Any, Callable[..., None]] = {
 }
 
 
-def add_products(A: Array, B: Array, C: Array) -> None:
-    """C ← C + AB for stacks of matrices, one after the other: A (stack, m, k), B (stack, k, n), C (stack, m, n).
+def add_products(alpha: float, A: Array, B: Array, C: Array) -> None:
+    """C ← C + αAB for stacks of matrices, one after the other: A (stack, m, k), B (stack, k, n), C (stack, m, n).
 
     A single matrix serves for all of a stack, and a single C adds up all products. The matrices of C may overlap. Each has
     neighbouring numbers along one of its axes (C along the last).
     """
     gemm = GEMM.get(C.dtype)
     if C.ndim == 2 and (gemm is None or A[0].size * B.shape[-1] < _SMALL):
-        C += np.matmul(A, B).sum(axis=0)
+        C += alpha * np.matmul(A, B).sum(axis=0)
         return
     stack = max(len(array) for array in (A, B, C) if array.ndim == 3)
     if gemm is None:
         for number in range(stack):
             a, b, c = (array if array.ndim == 2 else array[number] for array in (A, B, C))
-            c += a @ b
+            c += alpha * (a @ b)
         return
     (trans_a, ld_a), (trans_b, ld_b), (_, ld_c) = (_layout(array) for array in (A, B, C))
     (m, n), k = C.shape[-2:], A.shape[-1]
     for a, b, c in zip(_addresses(A, stack), _addresses(B, stack), _addresses(C, stack), strict=True):
-        gemm(ROW_MAJOR, trans_a, trans_b, m, n, k, 1.0, a, ld_a, b, ld_b, 1.0, c, ld_c)
+        gemm(ROW_MAJOR, trans_a, trans_b, m, n, k, alpha, a, ld_a, b, ld_b, 1.0, c, ld_c)
 
 
 def _layout(array: Array) -> tuple[int, int]:

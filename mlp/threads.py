@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -25,6 +25,7 @@ import scipy
 from mlp.checks import check_integer
 
 Task = Callable[[], object]
+Multiply = Callable[[float], None]
 
 #: After how many seconds what was slower is tried again, and how many times in a row, at most. The median counts: a thread
 #: that has slept takes some milliseconds, and two or three products, until it is on a processor of its own.
@@ -151,16 +152,20 @@ class _OneThread:
                 for set_to, count in self._before:
                     set_to(count)
 
-    def share(self, multiply: Callable[[float], None], alpha: float, shape: Hashable) -> None:
-        """Make a product of that shape, cut into parts, on several of BLAS's threads where that is faster.
+    def share(self, multiply: Multiply, parts: Sequence[Multiply], alpha: float, shape: Hashable) -> None:
+        """Make a product of that shape, given as a function of α and as one for each part of it, on several of BLAS's
+        threads where that is faster.
 
-        Where another thread of this process is at work as well, on one: it must not see BLAS set to more. On one too where
-        our own threads were at work just now, and soon will be again: BLAS's would stay awake in their way.
+        Where another thread of this process is at work as well, on one: it must not see BLAS set to more. Where our own
+        threads were at work just now, and soon will be again, on these: BLAS's would stay awake in their way.
         """
         with self:
             most = get_threads()
-            if most == 1 or len(self._inside) > 1 or time.monotonic() < _awake_until:
+            if most == 1 or len(self._inside) > 1:
                 multiply(alpha)
+                return
+            if time.monotonic() < _awake_until:
+                run([partial(part, alpha) for part in parts])
                 return
             pace = self._paces.get(shape)
             if pace is None:

@@ -15,6 +15,8 @@ from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import Batches, Distort
 from mlp.blas import Array
 from mlp.layers import Dropout, Layer
+from mlp.layers.turn import arranged
+from mlp.microbatches import in_micro_batches
 from mlp.network import MLP
 from mlp.noise import Noise, generator
 from mlp.penalties import SparseUnits, Sparsity
@@ -67,7 +69,7 @@ class Workspace:
         self.examples = len(X)
         self.chunk = chunk_size(net.layers, net.dtype)
         #: Whether one chunk's gradient may be added straight into θ.
-        self.in_place = all(layer.adds_in_place for layer in net.layers if layer.size)
+        self.in_place = all(layer.adds_in_place for layer in in_micro_batches(net.layers) if layer.size)
         #: To be held while anything here is in use.
         self.alone = Alone()
         self.sparsity = sparsity
@@ -78,7 +80,8 @@ class Workspace:
         pairs = zip(net.layers, rates, strict=True)
         self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
         self._batches = Batches(X, Y, weights, distort)
-        self.buffers: dict[tuple[int, ...], Buffers] = {}
+        self.buffers: dict[tuple[Any, ...], Buffers] = {}
+        self._of_images = any(layer.of_images for layer in net.layers)
         self._views: list[tuple[Array, list[Layer]]] = []
 
     def layers_at(self, vector: Array) -> list[Layer]:
@@ -91,9 +94,10 @@ class Workspace:
         return layers
 
     def stack(self, layers: list[Layer], noise: Noise | None) -> list[Layer]:
-        """What a batch goes through: those layers, with `Dropout` below and `SparseUnits` above where they are wanted."""
+        """What a batch goes through: those layers, with `Dropout` below and `SparseUnits` above where they are wanted, and
+        images turned as layers want them."""
         if self.sparse is None and (noise is None or not any(self._dropout)):
-            return layers
+            return arranged(layers) if self._of_images else layers
         stack: list[Layer] = []
         for number, (layer, dropout) in enumerate(zip(layers, self._dropout, strict=True)):
             if dropout is not None and noise is not None:
@@ -101,17 +105,19 @@ class Workspace:
             stack.append(layer)
             if self.sparse is not None and number == self._sparse_above:
                 stack.append(self.sparse)
-        return stack
+        return arranged(stack)
 
     def passes(
         self,
+        stack: Sequence[Layer],
         rows: Any,
         noise: Noise | None,
         learning: bool = True,
         to_input: bool = False,
         kept: dict[int, Buffers] | None = None,
     ) -> Iterator[tuple[Buffers, Array, Array | None]]:
-        """The rows (all, when None), gathered chunk by chunk into the same buffers: (buffers with A⁰ filled, targets, weights).
+        """The rows (all, when None), gathered chunk by chunk into the same buffers, for passes through the stack: (buffers with
+        A⁰ filled, targets, weights).
 
         Given noise, the inputs are distorted and masks are drawn. Targets are labels (n,) or numbers (outputs, n), weights
         (n,) or None. Given `kept`, each chunk has buffers of its own, which are found and left there by the number of the
@@ -119,7 +125,6 @@ class Workspace:
         """
         n = self.examples if rows is None else len(rows)
         rng = None if noise is None else generator(noise)
-        stack = self.stack(self.net.layers, noise)
         for start in range(0, n, self.chunk):
             stop = min(start + self.chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
@@ -148,7 +153,7 @@ class Workspace:
         below = stack.index(self.sparse)  # so many layers
         total = np.zeros(self.sparse.units)
         n = 0
-        for buffers, _, weights in self.passes(rows, noise, learning):
+        for buffers, _, weights in self.passes(stack, rows, noise, learning):
             forward_pass(stack[:below], buffers)
             A = buffers.A[below]
             total += A.sum(axis=1) if weights is None else A @ weights
@@ -160,8 +165,9 @@ class Workspace:
         return self.sparsity.penalty(mean)
 
     def _buffers_for(self, stack: Sequence[Layer], n: int, as_is: bool, learning: bool, to_input: bool) -> Buffers:
-        """Buffers for n examples, whose layers draw nothing where they are taken as they are: the last few are kept."""
-        key = n, as_is, learning, to_input
+        """Buffers for n examples on their way through layers of these kinds, which draw nothing where examples are taken as
+        they are: the last few are kept."""
+        key = n, as_is, learning, to_input, *map(type, stack)
         if key not in self.buffers:
             while len(self.buffers) >= 4:
                 del self.buffers[next(iter(self.buffers))]

@@ -164,12 +164,12 @@ def test_a_product_is_one_threads_where_another_thread_is_at_work(monkeypatch):
     other = threading.Thread(target=work)
     other.start()
     inside.wait(10)
-    alone.share(lambda _: None, 1.0, "shape")
+    alone.share(lambda _: None, [], 1.0, "shape")
     over.set()
     other.join()
     assert 2 not in seen
     threads._awake_until = 0.0
-    alone.share(lambda _: None, 1.0, "shape")
+    alone.share(lambda _: None, [], 1.0, "shape")
     assert 2 in seen
 
 
@@ -185,7 +185,7 @@ def test_a_product_is_one_threads_soon_after_tasks_were_shared_out(monkeypatch):
         run([lambda: None] * 2)
         seen.clear()
         clock[0] += seconds
-        alone.share(lambda _: None, 1.0, "shape")
+        alone.share(lambda _: None, [], 1.0, "shape")
         assert (2 in seen) is expected
 
 

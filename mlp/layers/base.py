@@ -44,8 +44,12 @@ class Layer:
     normed: ClassVar[tuple[str, ...]] = ()
     #: Whether `gradient` reads nothing of θ, so that a step of descent may be added straight into θ.
     adds_in_place: ClassVar[bool] = False
-    #: Whether it is none of the network's own, but stands between those only while it is trained.
+    #: Whether it is none of the network's own, but stands between those only during passes.
     inserted: ClassVar[bool] = False
+    #: Whether it does the same to each unit, in whatever order they lie.
+    elementwise: ClassVar[bool] = False
+    #: Whether its inputs and outputs are images that lie [row][channel][column] during passes (turn.py).
+    of_images: ClassVar[bool] = False
 
     fan_in: int
     units: int
@@ -135,11 +139,20 @@ class Layer:
             component -= math.prod(shape)
         raise IndexError(f"component: received {component} beyond the end of {self!r}")
 
+    def rows(self, A: Array) -> Array:
+        """The layer's activations or errors in a pass, (units, n), as rows of a new array, (n, units), in θ's order."""
+        return A.T.copy()
+
     # The three verbs. A batch of n examples is n columns; A⁰ alone is in column-major order, all else in row-major order
 
     def scratch(self, n: int, dtype: Any) -> Any:
         """What the verbs need besides A, Z and Δ for n examples (masks, sums): made once, and handed to each of them."""
         return None
+
+    @property
+    def scratch_numbers(self) -> int:
+        """How many numbers of scratch an example takes, about, where that is worth mentioning."""
+        return 0
 
     def draw(self, scratch: Any, rng: np.random.Generator) -> None:
         """Draw anew what is random in a pass (a mask), in scratch; nothing unless the layer says otherwise.

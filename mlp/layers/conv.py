@@ -3,7 +3,7 @@
 Each unit of a map sees one window of its input, K rows and columns of all channels, through the same row of W:
 
     Z[h] = W · windows[h] + b                  for each row h of places: Dense's product, over all windows of the row
-    windows' errors[h]  +=  Wᵀ Δ[h]            the error goes back through the same windows, which overlap
+    error of row r = Σ Wᵀ Δ[h]                 the error goes back through the same windows: to r from each h that saw it
     ∂C/∂W = Σ Δ[h] · windows[h]ᵀ               since W is shared, its gradient sums over all places
 
 How the windows are had as a matrix without copying them out ("im2col" makes K² copies of the image): lowered.py.
@@ -21,7 +21,7 @@ from mlp.blas import Array
 from mlp.checks import check_integer
 from mlp.layers.base import Layer, Shapes, read_description, show_shape
 from mlp.layers.dense import MOST_UNITS
-from mlp.layers.lowered import Lowered, Part
+from mlp.layers.lowered import Lowered
 from mlp.layers.windows import ImageLayer, Windows, brief, check_padding, check_pair, zeros_around
 from mlp.strided import add_products
 
@@ -91,56 +91,53 @@ class Conv(ImageLayer):
 
     def scratch(self, n: int, dtype: Any) -> Lowered:
         """The input as its windows are read, and the error as theirs is added up."""
-        return Lowered(self.windows, self.maps, n, dtype)
+        return Lowered(self.windows, n, dtype)
+
+    @property
+    def scratch_numbers(self) -> int:
+        return 2 * self.windows.padded[0] * self.window[1] * self.in_shape[2] * self.out_shape[1]
 
     def forward(self, A: Array, out: Array, scratch: Lowered) -> None:
-        """out ← Z = W · window + b at every place: from images (h·w·channels, n) to maps (h′·w′·maps, n)."""
-        images, Z = scratch.images(A), self._by_place(out)
-
-        def look(part: Part) -> None:
-            part.lower(images)
-            np.matmul(self.W, part.windows, out=part.rows)
-            np.add(part.Z, self.b[:, None], out=Z[:, part.columns])
-
-        scratch.share(look)
+        """out ← Z = W · window + b at every place: from images (h·channels·w, n) to maps (h′·maps·w′, n)."""
+        scratch.lower(A)
+        Z = self._by_row(out)
+        np.matmul(self.W, scratch.windows, out=Z)
+        Z += self.b[:, None]
 
     def propagate(self, Delta: Array, out: Array, scratch: Lowered) -> None:
-        """out ← Σ Wᵀ Δ over the places whose windows saw it, (h·w·channels, n), before the layer below applies its σ′."""
-        Delta = self._by_place(Delta)
+        """out ← Σ Wᵀ Δ over the places whose windows saw it, before the layer below applies its σ′.
 
-        def send_back(part: Part) -> None:
-            part.Z[...] = Delta[:, part.columns]
-            part.errors[...] = 0
-            add_products(self.W.T, part.rows, part.error_windows)
-
-        scratch.share(send_back)
+        A row of the image was seen by a few rows of places, by each through another row of the kernel: one product for all.
+        """
+        by_row, (high, _), step = self._by_row(Delta), self.window, self.stride[0]
+        # (K, maps, K·channels), the kernel's last row first: an image's row is seen by the next place through an earlier one
+        W = np.ascontiguousarray(self.W.reshape(self.maps, high, -1).swapaxes(0, 1)[::-1])
+        for row, error in enumerate(scratch.errors):
+            first = max(0, (row - high) // step + 1)  # the first row of places that saw it, and the last one
+            last = min(row // step, len(by_row) - 1)
+            if first > last:
+                error[...] = 0
+                continue
+            through = W[high - 1 - row + first * step :: step][: last + 1 - first].reshape(-1, len(error))
+            np.matmul(through.T, by_row[first : last + 1].reshape(len(through), -1), out=error)
         scratch.raise_errors(out)
 
     def gradient(self, Delta: Array, A: Array, alpha: float, scratch: Lowered) -> None:
         """W ← W + α Σ Δ · windowᵀ over all places, and b ← b + α Σ Δ; the windows are those of the forward pass."""
-        Delta = self._by_place(Delta)
-
-        def add_up(part: Part) -> None:
-            part.Z[...] = Delta[:, part.columns]
-            part.dW[...] = 0
-            add_products(part.rows, part.windows.swapaxes(1, 2), part.dW)
-            (part.rows @ scratch.ones[: part.rows.shape[2]]).sum(axis=0, out=part.db)
-
-        scratch.share(add_up)
-        self.W += alpha * scratch.dW.sum(axis=0)
-        self.b += alpha * scratch.db.sum(axis=0)
+        by_row = self._by_row(Delta)
+        add_products(alpha, by_row, scratch.windows.swapaxes(1, 2), self.W)
+        self.b += alpha * (by_row @ scratch.ones).sum(axis=0)
 
     def add_squares(self, Delta: Array, A: Array, scratch: Lowered) -> None:
-        squares = scratch.changes.images(A**2)
-        scratch.changes.share(lambda part: part.lower(squares))
+        scratch.changes.lower(A**2)
         self.gradient(Delta**2, A, 1.0, scratch.changes)
 
     def linearised(self) -> Layer:
         return ConvAlong(self)
 
-    def _by_place(self, Z: Array) -> Array:
-        """Z or Δ (units, n) by place: a view (rows, columns, maps, n)."""
-        return Z.reshape(*self.out_shape, Z.shape[1])
+    def _by_row(self, Z: Array) -> Array:
+        """Z or Δ (units, n) by rows of places: (rows, maps, columns·n)."""
+        return Z.reshape(self.out_shape[0], self.maps, -1)
 
     # Files
 

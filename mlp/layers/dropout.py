@@ -21,6 +21,7 @@ class Dropout(Layer):
     """Drops each of `fan_in` inputs with a probability of `rate`, to a 65,536th; each example's mask is drawn anew."""
 
     inserted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     def __init__(self, fan_in: int, rate: float):
         self.fan_in = self.units = fan_in

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from mlp.blas import Array
 from mlp.checks import check_integer, shown
 from mlp.layers.base import Layer, show_shape
 
@@ -103,6 +103,7 @@ def zeros_around(padding: Pair | str, image: Shape, size: Pair, stride: Pair) ->
 class ImageLayer(Layer):
     """What convolution and pooling share: `windows` on the image below, known once the layer is in its place."""
 
+    of_images: ClassVar[bool] = True
     windows: Windows
     #: How many maps come out.
     maps: int
@@ -114,6 +115,10 @@ class ImageLayer(Layer):
     @property
     def out_shape(self) -> tuple[int, ...]:
         return (*self.windows.places, self.maps)
+
+    def rows(self, A: Array) -> Array:
+        rows, columns, maps = self.out_shape
+        return A.reshape(rows, maps, columns, -1).transpose(3, 0, 2, 1).reshape(A.shape[::-1])
 
     def feature_shape(self, below: Shape) -> Shape:
         """A window's rows, columns and channels."""
@@ -146,13 +151,6 @@ class ImageLayer(Layer):
         layer.windows, layer.maps = windows, maps
         layer.fan_in, layer.units = math.prod(layer.in_shape), math.prod(layer.out_shape)
         return layer
-
-
-def cut(length: int, parts: int) -> list[slice]:
-    """0 … length in so many parts, as equal as can be; at least one, and none of them empty."""
-    parts = max(1, min(parts, length))
-    ends = [length * number // parts for number in range(parts + 1)]
-    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def brief(pair: Any) -> Any:

@@ -8,6 +8,7 @@ from mlp.backprop import Buffers, backward_pass, chunk_size, forward_pass
 from mlp.batches import copy_input
 from mlp.blas import Array
 from mlp.checks import check_integer, counted, shown
+from mlp.layers.turn import arranged
 from mlp.layers.windows import window_on_image
 from mlp.plots.canvas import VERMILLION, drawing
 from mlp.plots.inputs import check_network, network_inputs
@@ -86,6 +87,7 @@ def _check_place(place: Any, rows: int, columns: int) -> tuple[int, int]:
 def _strengths(net: Any, layers: Any, inputs: Array, unit: int) -> Array:
     """√ of the mean of (∂z/∂x)² over the inputs, (features,), for one unit of the last layer."""
     total = np.zeros(inputs.shape[1])
+    layers = arranged(layers)
     size = chunk_size(layers, net.dtype)
     for start in range(0, len(inputs), size):
         rows = inputs[start : start + size]

@@ -64,14 +64,14 @@ def test_a_rest_is_left_out():
     assert not error[:, 6].any()
 
 
-def test_of_equals_the_first_takes_the_error():
+def test_of_equals_the_leftmost_takes_the_error_and_of_these_the_topmost():
     _, error = pooled(MaxPool(2), np.ones((2, 4)), [[0, -1]])
     assert_array_equal(error, [[1, 0, 2, 0], [0, 0, 0, 0]])
     image = np.array([[0.0, 0, 3], [0, 3, 3], [3, 1, 3]])
     _, error = pooled(MaxPool(3), image, [[2]])
-    assert_array_equal(error, [[0, 0, 1], [0, 0, 0], [0, 0, 0]])  # row by row
+    assert_array_equal(error, [[0, 0, 0], [0, 0, 0], [1, 0, 0]])
     _, error = pooled(MaxPool(2), np.array([[1.0, 2], [2, 1]]), [[1]])
-    assert_array_equal(error, [[0, 1], [0, 0]])
+    assert_array_equal(error, [[0, 0], [1, 0]])
 
 
 def test_channels_are_pooled_each_by_itself():
