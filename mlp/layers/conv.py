@@ -83,8 +83,8 @@ class Conv(ImageLayer):
     def initialize(self, rng: np.random.Generator, init: Any = "glorot_uniform") -> None:
         """Draw W anew, by the layer's own initialiser or else by `init`; b ← 0."""
         area = self.window[0] * self.window[1]
-        drawn = (self.init or initializers.get(init))(area * self.in_shape[2], area * self.maps, rng)
-        self.draw_into("W", drawn[: self.maps])
+        fans = area * self.in_shape[2], area * self.maps
+        self.draw_into("W", initializers.draw_rows(self.init or initializers.get(init), self.maps, *fans, rng))
         self.b[...] = 0
 
     # The three verbs

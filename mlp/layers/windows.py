@@ -118,7 +118,8 @@ class ImageLayer(Layer):
 
     def rows(self, A: Array) -> Array:
         rows, columns, maps = self.out_shape
-        return A.reshape(rows, maps, columns, -1).transpose(3, 0, 2, 1).reshape(A.shape[::-1])
+        images = A.reshape(rows, maps, columns, -1).transpose(3, 0, 2, 1)  # a view, and of a single place it would stay one
+        return images.copy().reshape(A.shape[::-1])
 
     def feature_shape(self, below: Shape) -> Shape:
         """A window's rows, columns and channels."""

@@ -8,7 +8,7 @@ import numpy as np
 from mlp.blas import Array
 from mlp.checks import check_integer, check_name, check_number, counted, shown
 from mlp.plots.canvas import DPI, drawing, exact_room, show_image, signed, whole_scale
-from mlp.plots.inputs import check_array, check_network
+from mlp.plots.inputs import check_array, check_network, feature_shape, first_with_weights
 from mlp.plots.mosaic import channels_beside, check_shape, images, tiled
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ROOM = 46
 
 def features(
     net: Any,
-    layer: int = 0,
+    layer: int | None = None,
     *,
     shape: tuple[int, ...] | None = None,
     sort_by_norm: bool = False,
@@ -36,10 +36,11 @@ def features(
 
     Args:
         net: an `MLP`, or weights W (units, fan_in), whose row j is what unit j looks for in its input.
-        layer: which, counted as in net.layers; the first, unless told otherwise.
+        layer: which, counted as in net.layers. None: the first that has weights, which over a pool is the second.
         shape: of a unit's image: (height, width), or (height, width, 3) or (3, height, width) for colour, where each
             channel is 0 at half its intensity. None: as the layer sees its input, a filter's kernel or the shape of the layer
-            below, with channels side by side (three channels of the network's input are colours); or else a square.
+            below, with channels side by side (three channels of the network's input, or of what pools leave of it, are
+            colours); or else a square.
         sort_by_norm: show the units with the largest ‖W[j]‖ first.
         per_tile: give each tile a scale of its own; otherwise all tiles share one. Both are symmetric about 0.
         scaling: "weights" shows W; "unit_norm" shows W[j]/‖W[j]‖, the input of norm 1 that unit j answers to most (UFLDL,
@@ -53,7 +54,8 @@ def features(
 
     >>> figure = features(np.eye(4))   # four units, each looking at one pixel of 2 × 2
     """
-    W, own_shape = _weights(net, layer)
+    W, number, own_shape = _weights(net, layer)
+    first = hasattr(net, "layers") and number == first_with_weights(net)
     if shape is not None or len(own_shape) < 2:
         own_shape, sizes = (), check_shape(shape, W.shape[1])
     check_name("scaling", scaling, ["weights", "unit_norm"])
@@ -69,8 +71,10 @@ def features(
     limit = np.percentile(np.abs(W), percentile, axis=over, keepdims=True, method="higher")
     limit = np.where(limit > 0, limit, np.abs(W).max(axis=over, keepdims=True))  # nearly all weights may be 0
     grey = 0.5 + np.clip(W / np.where(limit > 0, limit, 1), -1, 1) / 2  # (units, fan_in): 0 … 1, and 0.5 where W is 0
-    tiles = channels_beside(grey, own_shape, colour=layer == 0) if own_shape else images(grey, sizes)
+    tiles = channels_beside(grey, own_shape, colour=first) if own_shape else images(grey, sizes)
     quantity = "weight" if scaling == "weights" else "weight ÷ its unit's norm"
+    if first and number:  # over pools
+        quantity += f" of what {', '.join(map(repr, net.layers[:number]))} leaves"
     ends, note = _legend(limit, float(np.abs(W).max()), per_tile, quantity)
 
     many = len(own_shape) == 3 and tiles.ndim == 3 and own_shape[2] > 1  # channels, with a gap of 1 between them
@@ -87,7 +91,7 @@ def features(
             # the picture keeps most of Axes that are small
             room = _ROOM * max(width / points[0], height / max(points[1] - _ROOM, 0.7 * points[1]))
         panel.set_ylim(height + room - 0.5, -0.5)  # the scale stands under the picture, within the Axes
-        which = ("first-layer " if layer == 0 else f"layer-{layer + 1} ") if hasattr(net, "layers") else ""
+        which = ("first-layer " if number == 0 else f"layer-{number + 1} ") if hasattr(net, "layers") else ""
         title = counted(len(W), which + "feature")
         title += f", {own_shape[2]} channels" if many else ""
         title += " of " + " × ".join(map(str, own_shape[:2] if many else tiles.shape[1:])) + " each" * many
@@ -122,20 +126,24 @@ def _scale(panel: "Axes", picture: "AxesImage", share: float, ends: tuple[str, s
     last.set_horizontalalignment("right")
 
 
-def _weights(net: Any, layer: int) -> tuple[Array, tuple[int, ...]]:
-    """W of a network's layer, or the array itself, as float64 (units, fan_in); and the shape of its rows as the layer sees
-    them, () where there is none."""
+def _weights(net: Any, layer: int | None) -> tuple[Array, int, tuple[int, ...]]:
+    """W of a network's layer, or the array itself, as float64 (units, fan_in); the layer's number; and the shape of W's rows
+    as the layer sees them, () where there is none."""
     allowed = "an MLP or weights W (units, fan_in)"
-    given, shape = net, ()
+    given, number = net, 0
+    shape: tuple[int, ...] = ()
     if hasattr(net, "layers"):
         layers = check_network("net", net).layers
-        own = layers[check_integer("layer", layer, at_least=0, at_most=len(layers) - 1)]
+        number = (
+            first_with_weights(net) if layer is None else check_integer("layer", layer, at_least=0, at_most=len(layers) - 1)
+        )
+        own = layers[number]
         given = getattr(own, "W", None)
         if given is None:
-            which = "first layer" if layer == 0 else f"layer {layer + 1}"
+            which = "first layer" if number == 0 else f"layer {number + 1}"
             raise ValueError(f"net: received a network whose {which} is {own!r}, but it must have weights W")
-        shape = own.feature_shape(layers[layer - 1].out_shape if layer else net.in_shape)
-    elif layer != 0:
+        shape = feature_shape(net, number)
+    elif layer not in (None, 0):
         raise ValueError(f"layer: received {shown(layer)}, but weights W are of one layer, 0")
     W = check_array("net", given, allowed)
     if W.ndim != 2:
@@ -144,4 +152,4 @@ def _weights(net: Any, layer: int) -> tuple[Array, tuple[int, ...]]:
     if not finite.all():
         unit, value = np.argwhere(~finite)[0]
         raise ValueError(f"net: received the weight {W[unit, value]} at W[{unit}, {value}], but every weight must be finite")
-    return W.astype(np.float64), shape
+    return W.astype(np.float64), number, shape

@@ -1,4 +1,4 @@
-"""`Film`: the first layer's features as they form, from noise to strokes, frame by frame while a network learns."""
+"""`Film`: a network's first features as they form, from noise to strokes, frame by frame while a network learns."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 from mlp.blas import Array
 from mlp.checkpoint import atomic_write
 from mlp.checks import check_integer, check_path, shown
-from mlp.plots.inputs import check_network
+from mlp.plots.inputs import check_network, feature_shape, first_with_weights
 from mlp.plots.mosaic import channels_beside, check_shape, images, tiled
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 class Film:
-    """A film of the first layer's features. It is told of a training's steps, and writes the film at the end.
+    """A film of the features of the first layer with weights. It is told of a training's steps, and writes the film at the end.
 
     Frames are taken at the start and after 1, 2, 3 … 9, 10, 12, 14, 16, 19, 22 … steps, ever further apart, since features
     change fastest at first. Without `each_step`, epochs or iterations are counted in place of steps.
@@ -45,7 +45,7 @@ class Film:
         shape: of a feature's image, as in `mlp.plots.features`.
 
     Raises:
-        ValueError: the first layer has no weights, or these make no image; or the file's ending is another.
+        ValueError: no layer has weights, or these make no image; or the file's ending is another.
 
     >>> film = Film(net, "features.gif", validation=mlp.Objective(net, test.X, test.y))                  # doctest: +SKIP
     >>> mlp.sgd(objective, net.theta, callback=film, each_step=film.each_step)                           # doctest: +SKIP
@@ -61,12 +61,14 @@ class Film:
             raise TypeError(f"validation: received {shown(validation)}, but it must have evaluate(theta), as an Objective has")
         self.validation = validation
         self.count = check_integer("count", count, at_least=1)
-        layer = self.net.layers[0]
-        W = getattr(layer, "W", None)
+        number = first_with_weights(self.net)
+        #: The layer that is shown, and where its parameters begin in θ.
+        self.layer, self.start = self.net.layers[number], sum(below.size for below in self.net.layers[:number])
+        W = getattr(self.layer, "W", None)
         if W is None:
-            raise ValueError(f"net: received a network whose first layer is {layer!r}, but it must have weights W")
-        own = (*layer.window, layer.in_shape[-1]) if hasattr(layer, "window") else layer.in_shape
-        self.shape = tuple(own) if shape is None and len(own) > 1 else check_shape(shape, W.shape[1])
+            raise ValueError(f"net: received a network whose first layer is {self.layer!r}, but it must have weights W")
+        own = feature_shape(self.net, number)
+        self.shape = own if shape is None and len(own) > 1 else check_shape(shape, W.shape[1])
         self.own = shape is None and len(own) > 1
         self.steps = self.epochs = self.next = 0
         self.unit = "epoch"
@@ -88,9 +90,8 @@ class Film:
             self._take(intermediate_result.x)
 
     def _take(self, theta: Array) -> None:
-        layer = self.net.layers[0]
         theta = np.asarray(theta, self.net.dtype)
-        W = layer.at(theta[: layer.size]).W[: self.count].copy()
+        W = self.layer.at(theta[self.start : self.start + self.layer.size]).W[: self.count].copy()
         accuracy = None if self.validation is None else self.validation.evaluate(theta).accuracy
         self.frames.append((self.steps, self.epochs, accuracy, W))
         done = self.steps or self.epochs

@@ -18,6 +18,18 @@ def check_network(name: str, net: Any, *, committees: bool = False) -> Any:
     return net
 
 
+def first_with_weights(net: Any) -> int:
+    """The number of the network's first layer with weights W (a pool has none); 0 where no layer has."""
+    return next((number for number, layer in enumerate(net.layers) if getattr(layer, "W", None) is not None), 0)
+
+
+def feature_shape(net: Any, number: int) -> tuple[int, ...]:
+    """The shape in which a row of W of the layer of that number is a picture of what its unit looks for."""
+    below = net.layers[number - 1].out_shape if number else net.in_shape
+    shape: tuple[int, ...] = tuple(net.layers[number].feature_shape(below))
+    return shape
+
+
 def network_inputs(net: Any, X: Any) -> Array:
     """X as an array (n, features) that the network takes."""
     return check_input(X, net.sizes[0], net.dtype)

@@ -142,8 +142,7 @@ def draw(options: argparse.Namespace, run: Run, net: mlp.MLP, test: mlp.Examples
     shape = shape[:2] if shape is not None and shape[2:] == (1,) else shape
     pictures = shape is not None and (len(shape) == 2 or shape[2] == 3)
     if pictures:
-        first = next(number for number, layer in enumerate(net.layers) if "W" in layer.shapes())  # not a pool
-        mlp.plots.features(net, layer=first, sort_by_norm=True, file=run.directory / "features.png")
+        mlp.plots.features(net, sort_by_norm=True, file=run.directory / "features.png")
     if (run.directory / "metrics.csv").exists():  # not where no epoch was finished
         mlp.plots.curves(run.directory, file=run.directory / "curves.png")
     if test.classes is None or not len(test):

@@ -6,8 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import correlate2d
 
 import mlp
-from mlp import Conv, MaxPool, MeanPool
+from mlp import Conv, MaxPool, MeanPool, initializers
 from mlp.activations import ACTIVATIONS
+from mlp.initializers import INITIALIZERS
 
 # The blackboard
 
@@ -276,6 +277,42 @@ def test_a_conv_may_have_an_initialiser_of_its_own():
     assert_array_equal(net.layers[0].W, np.full((3, 16), 7))
     assert not net.layers[0].b.any()
     assert net.layers[1].W.max() < 7
+
+
+class Counting(np.random.Generator):
+    """Counts how many numbers are drawn."""
+
+    drawn = 0
+
+    def uniform(self, low, high, size):
+        self.drawn += np.prod(size)
+        return super().uniform(low, high, size)
+
+    def standard_normal(self, size):
+        self.drawn += np.prod(size)
+        return super().standard_normal(size)
+
+
+@pytest.mark.parametrize("init", [*INITIALIZERS, "he_normal:0.1", "small_normal:2"])
+def test_no_more_numbers_are_drawn_than_there_are_weights(init):
+    rng = Counting(np.random.PCG64(0))
+    net = mlp.MLP([(6, 6, 4), Conv(20, 5), 2], init=init, seed=rng)
+    assert rng.drawn == 20 * 100 + 2 * 80
+    # the first rows of the W (25·20, 25·4) that it would draw for a dense layer of these fans
+    W = initializers.get(init)(100, 500, np.random.default_rng(0))
+    assert_array_equal(net.layers[0].W, W[:20].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (np.zeros((20, 100)), ValueError, r"^init: returned W of shape \(20, 100\), but it must be \(500, 100\)$"),
+        (None, TypeError, r"^init: W: received dtype object"),
+    ],
+)
+def test_an_initialiser_of_ones_own_that_returns_what_is_no_w(returned, error, message):
+    with pytest.raises(error, match=message):
+        mlp.MLP([(6, 6, 4), Conv(20, 5), 2], init=lambda *_: returned)
 
 
 def test_repr_says_how_to_make_it():

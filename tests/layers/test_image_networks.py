@@ -172,6 +172,15 @@ def test_errors_and_norms_by_layer():
     assert_array_equal(line.get_xdata(), [1, 3, 5, 6])
 
 
+def test_errors_of_maps_of_a_single_place_stay_when_the_next_chunk_passes(small_chunks):  # noqa: ARG001
+    net = mlp.MLP([(3, 3), Conv(2, 3), 3], dtype="float64", seed=0)
+    objective = mlp.Objective(net, np.random.default_rng(0).random((9, 9)), np.arange(9) % 3)
+    errors = objective.errors(net.theta)
+    alone = [objective.errors(net.theta, [row]) for row in range(9)]
+    for found, *rows in zip(errors, *alone, strict=True):
+        assert_allclose(found, np.concatenate(rows), atol=1e-15)
+
+
 def test_8_bit_images_are_pixels():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 112), dtype=np.uint8)
     net, _ = problem()

@@ -40,6 +40,13 @@ def test_frames_are_taken_ever_further_apart_and_at_both_ends(learning, tmp_path
     assert film.frames[-1][2] == objective.evaluate(net.theta).accuracy
 
 
+def test_over_a_pool_the_first_layer_with_weights_is_filmed(tmp_path):
+    net = mlp.MLP([(6, 4), mlp.MaxPool(2), 3], seed=0)
+    film = Film(net, tmp_path / "film.gif")
+    assert film.shape == (3, 2, 1)
+    np.testing.assert_array_equal(film.frames[0][3], net.layers[1].W)
+
+
 def test_film_shows_each_frame_and_holds_the_last(learning, tmp_path):
     net, _ = learning()
     film = Film(net, tmp_path / "film.gif", count=2)
