@@ -13,6 +13,7 @@ import scipy.stats
 
 import mlp
 from mlp import activations
+from mlp.activations import lecture
 
 ELEMENTWISE = ["identity", "relu", "softplus", "threshold", "logistic", "tanh"]
 Z = np.array([-30.0, -7.5, -2.0, -1.0, -0.25, -1e-3, 1e-3, 0.5, 1.0, 3.0, 12.0, 30.0])
@@ -310,3 +311,21 @@ def test_the_backward_pass_leaves_z_and_a_alone(name):
     sigma.backward(np.ones_like(A), weighted, A, np.empty_like(A))
     np.testing.assert_array_equal(weighted, kept[0])
     np.testing.assert_array_equal(A, kept[1])
+
+
+@pytest.mark.parametrize(("shape", "joined"), [((12, 4), (3, 16)), ((3, 8), (3, 8)), ((12, 5000), (12, 5000))])
+def test_short_rows_are_taken_together(shape, joined):
+    """As many as divide both the units and 2048 // n."""
+    [rows] = lecture._long_rows(np.ones(shape))
+    assert rows.shape == joined
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_relu_in_whatever_order_numbers_lie(order):
+    Z = np.random.default_rng(0).standard_normal((12, 4)).copy(order)
+    A, Delta = np.empty_like(Z), np.full_like(Z, 7.0)
+    relu = activations.get("relu")
+    relu.value(Z, A)
+    relu.backward(Delta, Z, A, np.empty_like(Z))
+    np.testing.assert_array_equal(A, np.where(Z > 0, Z, 0))
+    np.testing.assert_array_equal(Delta, np.where(Z > 0, 7, 0))

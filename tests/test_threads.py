@@ -189,6 +189,15 @@ def test_a_product_is_one_threads_soon_after_tasks_were_shared_out(monkeypatch):
         assert (2 in seen) is expected
 
 
+def test_soon_after_tasks_were_shared_out_a_product_is_made_in_parts_on_the_same_threads(monkeypatch):
+    asked = []
+    monkeypatch.setattr(threads, "_awake_until", np.inf)
+    threads.set_threads(2)
+    parts = [lambda alpha, part=part: asked.append((part, alpha)) for part in (0, 1, 2)]
+    threads._OneThread().share(lambda alpha: asked.append(("whole", alpha)), parts, 0.5, "shape")
+    assert sorted(asked) == [(0, 0.5), (1, 0.5), (2, 0.5)]
+
+
 def test_tasks_are_all_done_once_whoever_does_them():
     threads.set_threads(3)
     for count in (0, 1, 2, 7):

@@ -1,6 +1,7 @@
 """What works for dense layers works for networks of images: minimisers, penalties, noise, resuming, copies, names."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -185,6 +186,64 @@ def test_8_bit_images_are_pixels():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 112), dtype=np.uint8)
     net, _ = problem()
     assert_allclose(net.forward(pixels), net.forward(pixels / 255), rtol=1e-12)
+
+
+# A layer of one's own between layers of images
+
+
+class Scale(mlp.Layer):
+    """Each unit times a weight of its own, in the order that X has: row by row, channels last. It says nothing of images but
+    their shape, and nothing of how they lie."""
+
+    decayed = ("w",)
+
+    def __init__(self, shape):
+        self.shape = shape
+        self.fan_in = self.units = math.prod(shape)
+
+    in_shape = out_shape = property(lambda self: self.shape)
+
+    def shapes(self):
+        return {"w": self.shape}
+
+    def forward(self, A, out, scratch):
+        np.multiply(A, self.w.reshape(-1, 1), out=out)
+
+    def propagate(self, Delta, out, scratch):
+        np.multiply(Delta, self.w.reshape(-1, 1), out=out)
+
+    def gradient(self, Delta, A, alpha, scratch):
+        w = self.w.reshape(-1)
+        w += alpha * (Delta * A).sum(axis=1)
+
+    def linearised(self):
+        return self
+
+
+@pytest.mark.parametrize("in_two", [0, 1 << 60])
+def test_an_own_layer_between_layers_of_images_sees_them_as_x_has_them(in_two, monkeypatch):
+    monkeypatch.setattr(mlp.microbatches, "IN_TWO", in_two)
+    rng = np.random.default_rng(0)
+    own = Scale((4, 6, 3))
+    assert not any((own.of_images, own.elementwise, own.inserted, own.scratch_numbers))
+    net = mlp.MLP([(4, 6, 3), Conv(3, 1, "identity"), own, MaxPool(2), 3], dtype="float64", seed=0)
+    net.theta = rng.standard_normal(net.theta.size)
+    X, y = rng.standard_normal((7, 4, 6, 3)), rng.integers(0, 3, 7)
+    conv, scale, _, _ = net.layers
+    scaled = (X @ conv.W.T + conv.b) * scale.w  # (n, rows, columns, maps)
+    flat = X.reshape(7, -1)
+    assert_allclose(net.forward(flat, layer=1), scaled.reshape(7, -1), atol=1e-13)
+    assert_allclose(net.forward(flat, layer=2), scaled.reshape(7, 2, 2, 3, 2, 3).max(axis=(2, 4)).reshape(7, -1), atol=1e-13)
+    objective = mlp.Objective(net, flat, y, weight_decay=0.1)
+    found = mlp.check_gradient(objective, net.theta)
+    assert found, str(found)
+    # ∂C/∂w = Δ ⊙ A, and its errors come in the order of w
+    errors = objective.errors(net.theta)[1].reshape(7, 4, 6, 3)
+    gradient = net.at(objective(net.theta)[1]).layers[1].w
+    assert_allclose(gradient, (errors * (X @ conv.W.T + conv.b)).mean(axis=0) + 0.1 * scale.w, atol=1e-13)
+    v = rng.standard_normal(net.theta.size)
+    ahead, behind = (objective(net.theta + h * v)[1] for h in (1e-6, -1e-6))
+    assert_allclose(objective.hessp(net.theta, v), (ahead - behind) / 2e-6, atol=1e-6)
 
 
 # The network as an object

@@ -121,7 +121,7 @@ def test_what_cannot_be_filmed_is_refused(learning, tmp_path, refused):
     with refused(ValueError, "shape: received None", "6 values"):
         Film(mlp.MLP([6, 3], seed=0), tmp_path / "film.gif")
     with refused(ValueError, "net: received", "must have weights W"):
-        Film(mlp.MLP([(4, 4), mlp.MaxPool(2), 2], seed=0), tmp_path / "film.gif")
+        Film(mlp.MLP([(4, 4), mlp.MaxPool(2)], output="identity"), tmp_path / "film.gif")
     with refused(TypeError, "validation: received", "evaluate(theta)"):
         Film(net, tmp_path / "film.gif", validation=net)
 
