@@ -9,7 +9,9 @@ Notation is the lecture's: examples are columns (n of them), ℓ = 1 … L layer
 (Nielsen, Neural Networks and Deep Learning, ch. 2, BP1 to BP4, of one example each.)
 
 What a layer computes is its own affair (layers/); here each is three verbs: forward, propagate, gradient. The output
-error Δ^L is the cost's affair (costs/), and who calls these passes over which examples is objective.py's.
+error Δ^L is the cost's affair (costs/), and who calls these passes over which examples is objective.py's. What a batch goes
+through may have more layers than the network has: dropout, the turning of images (layers/turn.py) and a row of layers that
+takes a few examples at a time (microbatches.py) are layers too, with the same verbs.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ Two convolutions of 5 × 5, each followed by 2 × 2 max pooling, and a fully con
 and max pooling in place of tanh and trained means). It has a tenth of the parameters of the 784-256-10 network of
 features_mnist.py, and makes fewer mistakes.
 
-    python scripts/lenet.py                                    # three epochs: a minute, 98.8 % right
+    python scripts/lenet.py                                    # three epochs: 25 s, 99.06 % right
     python scripts/lenet.py --examples 2000 --epochs 1         # a moment
     python scripts/lenet.py --layers conv:20:5,pool:2,conv:50:5,pool:2,500
 """
@@ -40,7 +40,7 @@ net = mlp.MLP([(28, 28), *parse(arguments.layers), 10], hidden="relu", seed=0)
 print(net.summary())
 start = time.perf_counter()
 descent = {"learning_rate": 0.05, "schedule": "cosine", "momentum": 0.9, "batch_size": 64, "epochs": arguments.epochs}
-mlp.sgd(mlp.Objective(net, train.X, train.y, weight_decay=1e-3), net.theta, **descent, callback=report)
+mlp.sgd(mlp.Objective(net, train.X, train.y, weight_decay=1e-4), net.theta, **descent, callback=report)
 print(f"test accuracy: {np.mean(net.predict(test.X) == test.y):.2%}")
 
 convolutions = [number for number, layer in enumerate(net.layers) if layer.size and len(layer.out_shape) == 3]

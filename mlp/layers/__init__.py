@@ -1,7 +1,8 @@
-"""Layers, one kind a file. Read base.py (what a layer is), then dense.py, and conv.py beside it. spelling.py reads and writes
-them as texts.
+"""Layers, one kind a file. Start with base.py (what a layer is) and dense.py; then conv.py beside it, and pool.py.
 
-The passes over them are in backprop.py.
+What convolution and pooling stand on: windows.py (where a window stands on an image), turn.py (how images lie during
+passes) and lowered.py (all windows of a row as one matrix). dropout.py is a layer that is there while a network learns;
+spelling.py reads and writes layers as texts. The passes over them are in backprop.py.
 """
 
 from mlp.layers.base import Layer as Layer

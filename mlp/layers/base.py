@@ -46,6 +46,7 @@ class Layer:
     adds_in_place: ClassVar[bool] = False
     #: Whether it is none of the network's own, but stands between those only during passes.
     inserted: ClassVar[bool] = False
+    # A layer that leaves the next two as they are sees images as X has them, row by row and channels last.
     #: Whether it does the same to each unit, in whatever order they lie.
     elementwise: ClassVar[bool] = False
     #: Whether its inputs and outputs are images that lie [row][channel][column] during passes (turn.py).
@@ -140,7 +141,8 @@ class Layer:
         raise IndexError(f"component: received {component} beyond the end of {self!r}")
 
     def rows(self, A: Array) -> Array:
-        """The layer's activations or errors in a pass, (units, n), as rows of a new array, (n, units), in θ's order."""
+        """The layer's activations or errors in a pass, (units, n), as rows of a new array, (n, units), with units in
+        the order that X has (an image's row by row, channels last)."""
         return A.T.copy()
 
     # The three verbs. A batch of n examples is n columns; A⁰ alone is in column-major order, all else in row-major order
@@ -151,7 +153,7 @@ class Layer:
 
     @property
     def scratch_numbers(self) -> int:
-        """How many numbers of scratch an example takes, about, where that is worth mentioning."""
+        """How many numbers of scratch an example takes, about, where there are many: so that chunks stay within memory."""
         return 0
 
     def draw(self, scratch: Any, rng: np.random.Generator) -> None:

@@ -6,7 +6,8 @@ Each unit of a map sees one window of its input, K rows and columns of all chann
     error of row r = Σ Wᵀ Δ[h]                 the error goes back through the same windows: to r from each h that saw it
     ∂C/∂W = Σ Δ[h] · windows[h]ᵀ               since W is shared, its gradient sums over all places
 
-How the windows are had as a matrix without copying them out ("im2col" makes K² copies of the image): lowered.py.
+A window is K rows of K columns of all channels, in this order in W too. How the windows of a whole row are had as one matrix
+without copying each of them out ("im2col" makes K² copies of the image): lowered.py.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from mlp.plots.runs import METRICS
 
 EPILOG = """\
 figures:
-  features      what each unit of the first layer looks for in the image
+  features      what each unit of the first layer (over a pool, the next) looks for in the image
   curves        cost and accuracy by epoch (of a run)
   confusion     which classes are taken for which (on the test set)
   mistakes      the most confident wrong answers (on the test set, of images)
