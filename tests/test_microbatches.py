@@ -99,6 +99,25 @@ def test_only_neighbours_of_images_are_taken_together_and_never_the_last_layer()
     assert [type(layer) for layer in on_top] == [MicroBatches, Turn]
 
 
+class Drawing(MaxPool):
+    """A layer of images that draws something in each pass."""
+
+    def draw(self, scratch, rng):
+        rng.random()
+
+
+def test_a_layer_that_draws_stays_by_itself_where_it_is_asked_to():
+    layers = mlp.MLP([(8, 8), Conv(2, 3), Drawing(2), Conv(1, 2), 3], seed=0).layers
+    kinds = [type(layer) for layer in in_micro_batches(arranged(layers))]
+    assert kinds == [MicroBatches, Drawing, MicroBatches, mlp.Dense]
+
+
+def test_what_acts_element_by_element_takes_images_as_they_lie():
+    first, second, dense = mlp.MLP([(8, 8), Conv(2, 3), Conv(1, 3), 3], seed=0).layers
+    kinds = [type(layer) for layer in arranged([first, Dropout(second.fan_in, 0.5), second, dense])]
+    assert kinds == [Turn, Conv, Dropout, Conv, Turn, mlp.Dense]
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_bits_are_the_same_on_any_number_of_threads(threads, monkeypatch):
     monkeypatch.setattr(microbatches, "IN_TWO", 1)
