@@ -260,7 +260,7 @@ def test_sparse_targets_weights_and_distorted_images_are_refused():
     with pytest.raises(TypeError, match=r"^weights: received a sparse array"):
         mlp.Objective(net, SPARSE, Y, weights=scipy.sparse.csr_array(NUMBERS[:, :1]))
     with pytest.raises(TypeError, match=r"^distort: received one for a sparse X, but only arrays can be distorted"):
-        mlp.Objective(net, SPARSE, Y, distort=lambda X, rng: X)
+        mlp.Objective(net, SPARSE, Y, distort=mlp.Affine())
     with pytest.raises(TypeError, match=r"^X: received a sparse array .* must be dense"):
         mlp.plots.activations(net, SPARSE)
 
@@ -317,6 +317,8 @@ def test_wide_batches_are_steps_into_theta():
     rows = scipy.sparse.csr_array((200, 500_000), dtype=np.float32)
     work = Workspace(net, rows, np.zeros(200, int), None, None, None, None)
     assert work.chunk == 1024
+    buffers, _, _ = next(work.passes(work.stack(net.layers, None), None, None, to_input=True))
+    assert buffers.n == 22  # errors at the inputs are dense
 
 
 def test_scipy_sparse_is_imported_for_sparse_examples_alone():
