@@ -27,7 +27,6 @@ from mlp.costs import add_up, holds_labels
 from mlp.fingerprint import digest
 from mlp.layers import Layer
 from mlp.layers.dropout import check_dropout
-from mlp.microbatches import in_micro_batches
 from mlp.network import MLP, check_network, which_right
 from mlp.noise import Noise, check_noise
 from mlp.penalties import Sparsity, WeightDecay, check_sparsity, norm_of_decayed, shorten_rows
@@ -210,7 +209,7 @@ class Objective:
         with self._work.alone:
             sparse = self._work.prepare_sparsity(theta, rows, noise)
             layers, into = self._work.layers_at(theta), self._work.layers_at(out)
-            stack, into_stack = (in_micro_batches(self._work.stack(at, noise)) for at in (layers, into))
+            stack, into_stack = self._work.grouped(layers, noise), self._work.grouped(into, noise)
             for buffers, Y, weights in self._work.passes(stack, rows, noise):
                 total += self._learn(stack, buffers, Y, weights)
                 if first:
@@ -250,7 +249,7 @@ class Objective:
         total, right = 0.0, 0.0
         with np.errstate(all="ignore"), self._work.alone:
             sparse = self._work.prepare_sparsity(own, None, None, learning=False)
-            stack = in_micro_batches(self._work.stack(self._work.layers_at(own), None), learning=False)
+            stack = self._work.grouped(self._work.layers_at(own), None, learning=False)
             for buffers, Y, weights in self._work.passes(stack, None, None, learning=False):
                 forward_pass(stack, buffers)
                 Z, A = buffers.Z[-1], buffers.A[-1]

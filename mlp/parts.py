@@ -16,8 +16,8 @@ from mlp.threads import Multiply, blas_libraries, one_thread
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-#: A product of at least so many multiplications is cut in two, and into more parts where each has so many.
-IN_TWO, IN_MORE, MOST_PARTS = 1 << 23, 1 << 26, 8
+#: A product of at least so many multiplications is cut in two, and into 4 or 8 parts where each has so many.
+IN_TWO, IN_MORE, MOST_PARTS = 1 << 23, 1 << 27, 8
 
 #: Parts begin at a multiple of so many rows or columns, with which BLAS's kernels go along.
 STEP = 32
@@ -54,7 +54,8 @@ def cut(longer: int, multiplications: int) -> list[int]:
     None is small: on processors with AVX-512, OpenBLAS (before 0.3.34) takes batches of products of up to 100³
     multiplications to kernels that crash.
     """
-    parts = min(max(multiplications // IN_MORE, 2), MOST_PARTS, longer // STEP)
+    most = min(max(multiplications // IN_MORE, 2), MOST_PARTS, longer // STEP)
+    parts = 1 << (most.bit_length() - 1)  # 2, 4 or 8: with three, one of two threads would have nothing to do for a third
     return [round(number * longer / (parts * STEP)) * STEP for number in range(parts)]
 
 

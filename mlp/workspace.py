@@ -112,6 +112,11 @@ class Workspace:
                 stack.append(self.sparse)
         return arranged(stack)
 
+    def grouped(self, layers: list[Layer], noise: Noise | None, learning: bool = True) -> list[Layer]:
+        """The same, with neighbouring layers of images as one."""
+        stack = self.stack(layers, noise)
+        return in_micro_batches(stack, learning) if self._of_images else stack
+
     def passes(
         self,
         stack: Sequence[Layer],

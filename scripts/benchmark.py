@@ -53,12 +53,13 @@ ROWS = {
     "l": {"images": "conv:5:5:stride=2:padding=1,conv:50:5:stride=2,100", "hidden": "tanh", "batch": 64},
     "m": {"sizes": [784, 256, 10], "hidden": "relu", "batch": None, "what": "product"},
     "n": {"sizes": [784, 100, 10], "hidden": "relu", "batch": 200, "what": "fit"},
+    "o": {"sizes": [784, 256, 10], "hidden": "relu", "batch": 1, "what": "predict"},
     "m30": {"sizes": [784, 500, 250, 30, 250, 500, 784], "hidden": "logistic", "batch": None, "what": "product"},
 }
 for row in ROWS.values():
     if "images" in row:
         row.update(rate=0.01, momentum=0.9)
-ENGINES = ("mlp", "products", "torch", "torch.channels_last", "torch.compile", "jax", "jax.scan", "scikit-learn")
+ENGINES = ("mlp", "products", "torch", "torch.channels_last", "torch.compile", "jax", "jax.scan", "scikit-learn", "onnxruntime")
 MODULES = {
     "mlp": "mlp",
     "products": "mlp",
@@ -68,6 +69,7 @@ MODULES = {
     "jax": "jax",
     "jax.scan": "jax",
     "scikit-learn": "sklearn",
+    "onnxruntime": "onnxruntime",
 }
 TYING = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "GOTO_", "KMP_", "XLA_FLAGS", "TORCH_NUM_THREADS", "NPVL_")
 
@@ -80,6 +82,7 @@ def title(key, row):
     name = f"{row['images']},10" if "images" in row else "-".join(map(str, row["sizes"]))
     name += f" {row['hidden']}"
     what = {"gradient": "cost and gradient", "lbfgs": "50 L-BFGS iterations", "product": "a Hessian product, 10,000 examples"}
+    what["predict"] = "predict, 2,000 images one by one"
     how = what.get(row.get("what"), "")
     if not how:
         how = f"batch {row['batch']}" + (", Adam" if row.get("adam") else "")
@@ -346,6 +349,69 @@ def fit_round(engine, n):
     return lambda: MLPClassifier(max_iter=3, random_state=0).fit(X, y)
 
 
+def predict_round(engine, row):
+    """Classes of 2,000 images that come one at a time, (1, 784) floats, each engine's network with weights of its own."""
+    X, y = load(2000)
+    images = [image[None] for image in X.astype(np.float32) / 255]
+    if engine == "mlp":
+        import mlp
+
+        answer = mlp.MLP(row["sizes"], seed=0).predict
+    elif engine == "torch":
+        import torch
+        from torch import nn
+
+        inputs, hidden, outputs = row["sizes"]
+        model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs)).eval()
+
+        @torch.inference_mode()
+        def answer(image):
+            return model(torch.from_numpy(image)).argmax(1).numpy()
+
+    elif engine == "jax":
+        import jax
+        import jax.numpy as jnp
+
+        theta = [(jnp.ones((o, i)), jnp.zeros(o)) for i, o in pairwise(row["sizes"])]
+
+        @jax.jit
+        def classes(theta, x):
+            (W, b), (V, c) = theta
+            return (jax.nn.relu(x @ W.T + b) @ V.T + c).argmax(1)
+
+        def answer(image):
+            return np.asarray(classes(theta, image))
+
+    elif engine == "scikit-learn":
+        import warnings
+
+        from sklearn.neural_network import MLPClassifier
+
+        warnings.simplefilter("ignore")  # one epoch is few
+        answer = MLPClassifier(row["sizes"][1], max_iter=1).fit(X.astype(np.float32) / 255, y).predict
+    elif engine == "onnxruntime":
+        import onnxruntime
+
+        import mlp
+
+        with tempfile.TemporaryDirectory() as room:
+            mlp.save(f"{room}/net.onnx", mlp.MLP(row["sizes"], seed=0))
+            session = onnxruntime.InferenceSession(f"{room}/net.onnx")
+        name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+
+        def answer(image):
+            return session.run([output], {name: image})[0]  # the class
+
+    else:
+        return None
+
+    def each():
+        for image in images:
+            answer(image)
+
+    return each
+
+
 def product_round(engine, row, n):
     """H v at one θ again and again; engines that can keep what doesn't depend on v do. The network's input is its target
     where they are of one size, with a logistic output."""
@@ -503,7 +569,8 @@ def work(engine, key, n):
     """The worker's side: prepare, warm up, then a round for each line of input."""
     row = ROWS[key]
     special = {"product": lambda: product_round(engine, row, n), "fit": lambda: fit_round(engine, n)}
-    do = special.get(row.get("what"), lambda: ROUNDS[engine](row, n))()
+    special["predict"] = lambda: predict_round(engine, row)
+    do = special.get(row.get("what"), lambda: ROUNDS[engine](row, n) if engine in ROUNDS else None)()
     if do is None:
         print("none", flush=True)
         return
@@ -565,7 +632,11 @@ def draw(results, path):
     figure = Figure(figsize=(9, 1 + 1.1 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 1, squeeze=False)[:, 0]
     colours = dict(
-        zip(ENGINES, ("#0072B2", "#999999", "#D55E00", "#F0E442", "#E69F00", "#009E73", "#56B4E9", "#CC79A7"), strict=True)
+        zip(
+            ENGINES,
+            ("#0072B2", "#999999", "#D55E00", "#F0E442", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#882255"),
+            strict=True,
+        )
     )
     for ax, (key, facts) in zip(axes, results.items(), strict=True):
         names = list(facts)

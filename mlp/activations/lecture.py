@@ -20,7 +20,7 @@ def _long_rows(*arrays: Array) -> Sequence[Array]:
     """Views of arrays (units, n) with several of their rows next to each other, as they lie: numpy's loops over a short row
     take as long as over a long one."""
     units, n = arrays[0].shape
-    several = gcd(units, 2048 // max(1, n))
+    several = gcd(units, 2048 // n) if units * n >= 1 << 14 else 1
     if several <= 1 or not all(A.flags.c_contiguous for A in arrays):
         return arrays
     return [A.reshape(units // several, several * n) for A in arrays]

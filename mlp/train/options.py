@@ -223,7 +223,7 @@ OPTIONS = (
            _descent(None), "C", to=("objective",), synonyms=("maxnorm", "norm", "constraint")),
     Option("optimizer", one_of(MINIMISERS), "minimiser", _names(MINIMISERS), "sgd", "NAME",
            synonyms=("optimiser", "minimiser", "minimizer", "solver", "method", "algorithm")),
-    Option("learning_rate", number(above=0), "minimiser", "step size η", ByMinimiser(sgd=0.2, adam=0.001), "ETA", to=DESCENT,
+    Option("learning_rate", number(above=0), "minimiser", "step size η", ByMinimiser(sgd=0.25, adam=0.001), "ETA", to=DESCENT,
            synonyms=("lr", "rate", "eta", "alpha", "step_size", "learningrate", "learning_rate_init")),
     Option("schedule", text(lambda schedule: schedules.get(schedule, 1)), "minimiser",
            "of the learning rate: constant, step:FACTOR:EPOCHS, exponential:FACTOR, cosine", _descent("cosine"), "NAME",
@@ -235,7 +235,7 @@ OPTIONS = (
     Option("batch_size", kinds.BATCH_SIZE, "minimiser", "examples a step, or full", _descent(128), "N", to=DESCENT,
            synonyms=("batches", "minibatch", "mini_batch", "bs", "mini_batch_size")),
     Option("epochs", integer(0), "minimiser", "passes over the training set, or iterations of lbfgs and newton",
-           ByMinimiser(sgd=12, adam=10, lbfgs=200, newton=100), "N", to=tuple(MINIMISERS),
+           ByMinimiser(sgd=6, adam=10, lbfgs=200, newton=100), "N", to=tuple(MINIMISERS),
            keywords={"lbfgs": "maxiter", "newton": "maxiter"}, kept=Kept.LONGER,
            synonyms=("iterations", "maxiter", "max_iter", "steps", "passes")),
     Option("patience", integer(1), "minimiser",
@@ -334,7 +334,7 @@ def suit(options: argparse.Namespace, given: Collection[str], n: int, *, table: 
         batch_size = options.batch_size if "batch_size" in given else wanted["batch_size"]
         wanted["epochs"] = max(options.epochs, math.ceil(_STEPS / math.ceil(n / (batch_size or n))))
     if options.optimizer == "sgd" and table:
-        wanted["learning_rate"] = 0.02 if classifies else 0.005
+        wanted = {"epochs": 12, "learning_rate": 0.02 if classifies else 0.005} | wanted
     for name, value in wanted.items():
         if name not in given:
             setattr(options, name, value)

@@ -41,7 +41,7 @@ def test_a_run_says_what_it_does_line_by_line_and_learns(command, capsys):
     assert lines[0] == "Data: small-mnist0, 1,000 training, 200 validation, 300 test images"
     assert lines[1].startswith("Network: 784-32-10, relu hidden units, softmax output, 25,450 parameters (float32, ")
     assert lines[2] == "Cost: softmax cross entropy; minimised with the penalty of weight decay 0.0005"
-    assert lines[3].startswith("Minimiser: sgd, learning rate 0.2 (cosine), momentum 0.9, batches of 32, 3 epochs")
+    assert lines[3].startswith("Minimiser: sgd, learning rate 0.25 (cosine), momentum 0.9, batches of 32, 3 epochs")
     assert [line.partition(":")[0] for line in lines[4:7]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert lines[7] == "Stopped: ran all 3 epochs"
     accuracy = float(lines[8].removeprefix("Test accuracy: ").split(" ")[0])
@@ -321,7 +321,7 @@ def test_the_command_does_with_these_what_a_script_does(command, small, optimize
     distort = mlp.Distortion(mlp.Elastic(sigma=4), mlp.Affine(shift=1))
     objective = mlp.Objective(net, train_set.X, train_set.y, distort=distort, dropout=(0.1, 0.25), max_norm=1.5)
     if optimizer == "sgd":
-        mlp.sgd(objective, net.theta, learning_rate=0.2, momentum=0.9, schedule="cosine", epochs=2, seed=3, average=2)
+        mlp.sgd(objective, net.theta, learning_rate=0.25, momentum=0.9, schedule="cosine", epochs=2, seed=3, average=2)
     else:
         mlp.adam(objective, net.theta, schedule="cosine", epochs=2, seed=3, average=2)
     np.testing.assert_array_equal(net.theta, mlp.load(out / "model.npz").theta)

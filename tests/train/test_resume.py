@@ -135,7 +135,7 @@ def test_an_option_with_a_value_that_is_not_allowed(name, value, message, interr
 def test_an_option_that_the_minimiser_has_no_use_for(optimizer, interrupted, refused):
     edit(interrupted, lambda configuration: configuration["options"].update(optimizer=optimizer))
     refused(
-        interrupted, message=f"received 0.2, but {optimizer} has no use" if optimizer == "lbfgs" else "momentum: received 0.9"
+        interrupted, message=f"received 0.25, but {optimizer} has no use" if optimizer == "lbfgs" else "momentum: received 0.9"
     )
 
 
