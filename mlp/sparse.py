@@ -5,15 +5,23 @@ layer, which is `DenseOfSparse` then (layers/sparse.py). Where another layer is 
 targets, batches are made dense as they are gathered: `fill_rows` does whichever it is.
 """
 
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlp.blas import Array
 from mlp.checks import check_real, is_sparse
+from mlp.threads import run
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+#: A row of a product is long from so many numbers on, read in X and passed over in W: it takes some 20 µs. Shorter ones only
+#: keep Python's threads waiting for each other. All rows of a product in so many parts.
+LONG, PARTS = 1 << 15, 8
 
 
 def check_sparse(name: str, value: Any, allowed: str) -> "csr_array":
@@ -67,16 +75,26 @@ class SparseRows:
         """C ← C + B Xᵀ, for B (m, features) and C (m, n)."""
         from scipy.sparse._sparsetools import csr_matvec
 
-        for b, c in zip(B, C, strict=True):
-            csr_matvec(*self.shape, *self._places, self._numbers, b, c)
+        self._add_rows(csr_matvec, self.shape, self._numbers, B, C)
 
     def add_gradient(self, alpha: float, B: Array, C: Array) -> None:
         """C ← C + αBX, for B (m, n) and C (m, features)."""
         from scipy.sparse._sparsetools import csc_matvec
 
-        numbers = self._numbers * self.dtype.type(alpha)
-        for b, c in zip(B, C, strict=True):  # by columns, what is stored is Xᵀ
-            csc_matvec(*self.shape[::-1], *self._places, numbers, b, c)
+        # by columns, what is stored is Xᵀ
+        self._add_rows(csc_matvec, self.shape[::-1], self._numbers * self.dtype.type(alpha), B, C)
+
+    def _add_rows(self, add: Callable[..., None], shape: tuple[int, int], numbers: Array, B: Array, C: Array) -> None:
+        """Each row of C by itself; some of them at the same time where that is worth a thread."""
+
+        def add_some(start: int, stop: int) -> None:
+            for b, c in zip(B[start:stop], C[start:stop], strict=True):
+                add(*shape, *self._places, numbers, b, c)
+
+        if numbers.size + self.shape[1] < LONG:
+            add_some(0, len(B))
+        else:
+            run([partial(add_some, *some) for some in pairwise(len(B) * part // PARTS for part in range(PARTS + 1))])
 
     def __pow__(self, exponent: int) -> "SparseRows":
         """The powers of all numbers, of exponents above 0."""

@@ -80,7 +80,9 @@ def test_the_gradient_by_differences():
     assert mlp.check_gradient(sparse, theta, seed=0)
 
 
-def test_steps_into_theta_itself():
+@pytest.mark.parametrize("long", [0, 1 << 15], ids=["threads", "one thread"])
+def test_steps_into_theta_itself(long, monkeypatch):
+    monkeypatch.setattr("mlp.sparse.LONG", long)
     dense, sparse, theta = pair(weight_decay=0.1)
     rows = np.array([1, 5, 3, 40])
     for beta in (1.0, 0.5):
@@ -260,9 +262,19 @@ def test_sparse_targets_weights_and_distorted_images_are_refused():
     with pytest.raises(TypeError, match=r"^weights: received a sparse array"):
         mlp.Objective(net, SPARSE, Y, weights=scipy.sparse.csr_array(NUMBERS[:, :1]))
     with pytest.raises(TypeError, match=r"^distort: received one for a sparse X, but only arrays can be distorted"):
-        mlp.Objective(net, SPARSE, Y, distort=mlp.Affine())
+        mlp.Objective(net, SPARSE, Y, distort=mlp.Distortion(affine=mlp.Affine()))
     with pytest.raises(TypeError, match=r"^X: received a sparse array .* must be dense"):
         mlp.plots.activations(net, SPARSE)
+
+
+def test_raw_data_of_a_table_are_dense(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n" + "".join(f"{number},{'uv'[number % 2]}\n" for number in range(20)), encoding="utf-8")
+    training, _ = mlp.prepare(*mlp.read_table(table, target="y").split(0.2))
+    net = mlp.MLP([1, 2], seed=0)
+    net.preparation = training.preparation
+    with pytest.raises(TypeError, match=r"^X: received a sparse array"):
+        net.predict(scipy.sparse.csr_array([[1.0], [2]]))
 
 
 def test_large_values_are_warned_of(monkeypatch):
