@@ -35,7 +35,7 @@ class Buffers:
         Z[ℓ]       as A[ℓ], whose memory it shares in hidden layers whose σ′ can be told from A alone
         Delta[ℓ]   as A[ℓ], for each layer that has parameters and all above it (0, the input, on request)
         scratch[ℓ] whatever layer ℓ needs besides (`Layer.scratch`)
-        spare      room for σ′, as large as the widest A
+        spare      room for σ′, as large as the widest A of a layer
 
     Without `learning` there are no Δ, for passes that only go forward.
     """
@@ -45,8 +45,8 @@ class Buffers:
         #: Below this layer, the lowest with parameters, no error is needed.
         self.lowest = 0 if to_input else next((l for l, layer in enumerate(layers, 1) if layer.size), len(layers))
         widths = [layers[0].fan_in, *(layer.units for layer in layers)]
-        self.X = np.empty((n, widths[0]), dtype)
-        self.A = [self.X.T]
+        self.X: Any = layers[0].inputs(n, dtype)
+        self.A: list[Array] = [self.X.T]
         for layer in layers:
             below = self.A[-1]
             self.A.append(np.empty_like(below) if layer.elementwise else np.empty((layer.units, n), dtype))
@@ -54,7 +54,7 @@ class Buffers:
         self.Z = [np.empty_like(A) if own else A for A, own in zip(self.A, keeps_z, strict=True)]
         self.Delta = [np.empty((width, n if learning and l >= self.lowest else 0), dtype) for l, width in enumerate(widths)]
         self.scratch = [None, *(layer.scratch(n, dtype) for layer in layers)]
-        self._spare = np.empty(n * (max(widths) if learning else widths[-1]), dtype)
+        self._spare = np.empty(n * (max(widths[1:]) if learning else widths[-1]), dtype)
 
     def spare(self, like: Array) -> Array:
         """Room in the shape of an array of this pass."""
@@ -94,5 +94,6 @@ def chunk_size(layers: Sequence[Layer], dtype: Any) -> int:
 
 def bytes_each(layers: Sequence[Layer], dtype: Any) -> int:
     """How much memory an example takes on its way through both passes, about."""
-    numbers = 3 * (layers[0].fan_in + sum(layer.units for layer in layers)) + sum(layer.scratch_numbers for layer in layers)
+    inputs: int = layers[0].inputs(1, dtype).size
+    numbers = 3 * (inputs + sum(layer.units for layer in layers)) + sum(layer.scratch_numbers for layer in layers)
     return numbers * int(np.dtype(dtype).itemsize)

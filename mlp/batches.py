@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import as_array, shown, warn_once
+from mlp.checks import as_array, is_sparse, shown, warn_once
 from mlp.costs import Cost, check_numbers, holds_labels
+from mlp.sparse import check_sparse, fill_rows, place_of, stored_in
 
 Distort = Callable[[Array, np.random.Generator], Array]
 
@@ -30,36 +31,40 @@ def draw_batches(n: int, batch_size: int | None, rng: np.random.Generator) -> It
         yield order[start : start + step]
 
 
-def check_input(inputs: Any, features: int, dtype: Any) -> Array:
-    """X as an array (n, features) of real numbers that are finite in dtype, or an error that says what is wrong with it."""
-    X = as_array("X", inputs, f"an array (examples, {features})")
+def check_input(inputs: Any, features: int, dtype: Any) -> Any:
+    """X as an array (n, features) of real numbers that are finite in dtype, a csr_array where it is sparse; or an error that
+    says what is wrong with it."""
+    X: Any = (check_sparse if is_sparse(inputs) else as_array)("X", inputs, f"an array (examples, {features})")
     if X.ndim != 2:
         raise ValueError(f"X: received shape {X.shape}, but it must be (examples, {features})")
     if X.shape[1] != features:
         raise ValueError(
             f"X: received {X.shape[1]} features, shape {X.shape}, but the network takes {features}: (examples, {features})"
         )
-    if len(X) == 0:
+    if X.shape[0] == 0:
         raise ValueError(f"X: received no examples, shape {X.shape}, but at least one is needed")
     if X.dtype.kind == "f":
-        for start in range(0, len(X), _ROWS):
+        for start in range(0, X.shape[0], _ROWS):
+            rows = X[start : start + _ROWS]
             with np.errstate(over="ignore"):
-                finite = np.isfinite(X[start : start + _ROWS].astype(dtype, copy=False))
+                finite = np.isfinite(stored_in(rows).astype(dtype, copy=False))
             if not finite.all():
-                row, column = np.argwhere(~finite)[0]
+                row, column = place_of(rows, np.flatnonzero(~finite)[0])
                 raise ValueError(
-                    f"X: received {X[start + row, column]} at example {start + row:,}, feature {column:,}, "
+                    f"X: received {rows[row, column]} at example {start + row:,}, feature {column:,}, "
                     f"but every value must be finite in {np.dtype(dtype)}"
                 )
     _warn_of_scale(X)
     return X
 
 
-def _warn_of_scale(X: Array) -> None:
+def _warn_of_scale(X: Any) -> None:
     """Warn of inputs that are legal but almost surely a mistake, as a few rows show."""
-    if len(X) == 1 or X.dtype == np.uint8:
+    if X.shape[0] == 1 or X.dtype == np.uint8:
         return
-    sample = X[:: len(X) // _SAMPLE + 1]
+    sample = stored_in(X[:: X.shape[0] // _SAMPLE + 1])
+    if sample.size == 0:
+        return
     if X.dtype.kind in "iu" and X.shape[1] >= _LEAST_PIXELS and sample.min() >= 0 and 127 < sample.max() <= 255:
         warn_once(
             "pixels",
@@ -72,8 +77,9 @@ def _warn_of_scale(X: Array) -> None:
     if mean > _LARGE:
         warn_once(
             "large",
-            f"X: its values are {mean:,.0f} in the mean, but initial weights expect about 1: subtract each column's mean and "
-            "divide by its standard deviation",
+            f"X: its values are {mean:,.0f} in the mean, but initial weights expect about 1: "
+            + ("divide each column" if is_sparse(X) else "subtract each column's mean and divide")
+            + " by its standard deviation",
         )
 
 
@@ -99,14 +105,14 @@ def check_targets(targets: Any, n: int, outputs: int, dtype: Any) -> Array:
     return Y
 
 
-def check_own_targets(X: Array, sizes: Sequence[int], dtype: Any, cost: Cost) -> None:
+def check_own_targets(X: Any, sizes: Sequence[int], dtype: Any, cost: Cost) -> None:
     """Raise ValueError unless inputs can be their own targets: for the outputs of a network of these sizes, and that cost."""
     if sizes[0] != sizes[-1]:
         raise ValueError(
             f"y: received none, so that the input is its own target, but the network has {sizes[0]} inputs and "
             f"{sizes[-1]} outputs"
         )
-    for start in range(0, len(X), _ROWS):
+    for start in range(0, X.shape[0], _ROWS):
         rows = np.empty(X[start : start + _ROWS].shape, dtype)
         copy_input(X[start : start + _ROWS], out=rows)
         check_numbers("X, being its own target", rows, cost)
@@ -151,9 +157,11 @@ def check_rows(chosen: Any, n: int) -> Array | None:
     return rows.astype(np.intp, copy=False)
 
 
-def copy_input(rows: Array, out: Array) -> None:
+def copy_input(rows: Any, out: Array) -> None:
     """out ← rows, (n, features), in out's dtype; 8-bit unsigned rows are scaled from 0 … 255 to 0 … 1."""
-    if rows.dtype == np.uint8:
+    if not isinstance(rows, np.ndarray):
+        fill_rows(rows, out)
+    elif rows.dtype == np.uint8:
         np.multiply(rows, out.dtype.type(1 / 255), out=out)
     else:
         out[...] = rows
@@ -163,13 +171,13 @@ class Batches:
     """Gathers rows of X, Y and weights. Its scratch: room for 8-bit rows on their way, for targets and weights, made once.
 
     Args:
-        X: inputs (n, features), checked.
+        X: inputs (n, features), checked: an array, or a csr_array.
         Y: targets, (n,) labels or (n, outputs) numbers, or None: the inputs themselves, once gathered.
         weights: the examples' weights (n,), or None.
         distort: what is done to inputs as they are gathered, or None.
     """
 
-    def __init__(self, X: Array, Y: Array | None, weights: Array | None, distort: Distort | None):
+    def __init__(self, X: Any, Y: Array | None, weights: Array | None, distort: Distort | None):
         self.X = X
         self.Y = Y
         self._weights = weights
@@ -180,7 +188,7 @@ class Batches:
         """out ← those rows of X, (n, features): distorted if there is a generator, and scaled where they are pixels."""
         if rng is not None and self.distort is not None:
             copy_input(self._distorted(rows, rng), out=out)
-        elif isinstance(rows, slice):
+        elif isinstance(rows, slice) or not isinstance(self.X, np.ndarray):
             copy_input(self.X[rows], out=out)
         elif self.X.dtype == out.dtype:
             self.X.take(rows, 0, out, "clip")  # mode="clip" spares numpy a buffered copy

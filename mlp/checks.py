@@ -190,17 +190,28 @@ def warn_once(kind: str, message: str) -> None:
 
 
 def check_plain_array(name: str, value: Any) -> None:
-    """Refuse a masked array, whose masked numbers would be used like the others, and a sparse one, which numpy can't index."""
+    """Refuse a masked array, whose masked numbers would be used like the others, and a sparse one, as it is none to numpy."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: received a masked array of shape {value.shape}, but masks are not heeded: leave out the masked rows, or "
             f"fill them in, as {name}.filled(0) does"
         )
-    if type(value).__module__.startswith("scipy.sparse"):
+    if is_sparse(value):
         raise TypeError(
             f"{name}: received a sparse array ({type(value).__name__}) of shape {value.shape}, but it must be dense: give "
             f"{name}.toarray(), all at once or a few thousand rows at a time"
         )
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether it is one of scipy's sparse arrays or matrices."""
+    return type(value).__module__.startswith("scipy.sparse")
+
+
+def check_real(name: str, dtype: Any, allowed: str) -> None:
+    """Raise TypeError unless it is a dtype of real numbers."""
+    if dtype.kind not in "buif":
+        raise TypeError(f"{name}: received dtype {dtype}, but it must be {allowed}: real numbers")
 
 
 def as_array(name: str, value: Any, allowed: str) -> Array:
@@ -216,8 +227,7 @@ def as_array(name: str, value: Any, allowed: str) -> Array:
             raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed}") from error
         except (RuntimeError, OverflowError) as error:  # such as a tensor that is being differentiated
             raise ValueError(f"{name}: received {shown(value)}, but it must be {allowed} ({error})") from error
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name}: received dtype {array.dtype}, but it must be {allowed}: real numbers")
+    check_real(name, array.dtype, allowed)
     return array
 
 

@@ -207,7 +207,7 @@ def kept_each(stack: Sequence[Layer], dtype: Any) -> int:
     passes, scratch = (
         _bytes_in(more, set()) - _bytes_in(less, set())
         for less, more in (
-            ((one.A, one.Z, one.Delta, one.spare(one.X)), (two.A, two.Z, two.Delta, two.spare(two.X))),
+            ((one.A, one.Z, one.Delta, one.spare(one.A[-1])), (two.A, two.Z, two.Delta, two.spare(two.A[-1]))),
             (one.scratch, two.scratch),
         )
     )

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from mlp.blas import Array
+from mlp.checks import is_sparse
 
 
-def digest(settings: Any, arrays: Iterable[Array | None]) -> str:
+def digest(settings: Any, arrays: Iterable[Any]) -> str:
     """A digest of settings, by what they print, and of a thousand of the examples that the arrays hold."""
     said = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))  # a function's address is another in each process
     found = hashlib.sha256(said.encode())
     for array in arrays:
         if array is not None:
-            found.update(np.ascontiguousarray(array[:: max(1, len(array) // 1000)]).tobytes())
+            rows = array[:: max(1, array.shape[0] // 1000)]
+            for part in (rows.indptr, rows.indices, rows.data) if is_sparse(rows) else (rows,):
+                found.update(np.ascontiguousarray(part).tobytes())
     return found.hexdigest()

@@ -16,6 +16,7 @@ from mlp.costs import holds_labels
 from mlp.layers import Dense, Layer
 from mlp.layers.base import show_shape
 from mlp.layers.dense import MOST_UNITS
+from mlp.layers.sparse import on_inputs
 from mlp.layers.turn import arranged
 from mlp.layers.windows import receptive_fields
 from mlp.microbatches import in_micro_batches
@@ -142,7 +143,8 @@ class MLP:
         raise AssertionError("unreachable: component was checked")
 
     def forward(self, X: Any, layer: int = -1) -> Array:
-        """The outputs of a layer, (n, units), for X (n, features): the network's own, A^L, unless told otherwise.
+        """The outputs of a layer, (n, units), for X (n, features), which may be sparse (scipy.sparse): the network's own, A^L,
+        unless told otherwise.
 
         8-bit unsigned X is taken as pixel intensities and scaled from 0 … 255 to 0 … 1. `layer` counts as in `layers`:
         `forward(X, layer=0)` is A¹, the outputs of the first hidden layer.
@@ -156,15 +158,16 @@ class MLP:
         X = check_input(X, self.layers[0].fan_in, self.dtype)
         count = len(self.layers)
         layers = self.layers[: check_integer("layer", layer, at_least=-count, at_most=count - 1) % count + 1]
-        outputs = np.empty((len(X), layers[-1].units), self.dtype)
-        layers = in_micro_batches(arranged(layers), learning=False)
-        size = min(len(X), chunk_size(layers, self.dtype))
+        n = X.shape[0]
+        outputs = np.empty((n, layers[-1].units), self.dtype)
+        layers = in_micro_batches(arranged(on_inputs(X, layers)), learning=False)
+        size = min(n, chunk_size(layers, self.dtype))
         buffers = Buffers(layers, size, self.dtype, learning=False)
         with one_thread, np.errstate(all="ignore"):  # what overflows shows in the outputs
-            for start in range(0, len(X), size):
+            for start in range(0, n, size):
                 rows = X[start : start + size]
-                if len(rows) < buffers.n:
-                    buffers = Buffers(layers, len(rows), self.dtype, learning=False)
+                if rows.shape[0] < buffers.n:
+                    buffers = Buffers(layers, rows.shape[0], self.dtype, learning=False)
                 copy_input(rows, out=buffers.X)
                 forward_pass(layers, buffers)
                 outputs[start : start + size] = buffers.A[-1].T

@@ -22,7 +22,7 @@ from mlp import costs, curvature
 from mlp.backprop import Buffers, add_gradients, backward_pass, forward_pass
 from mlp.batches import Distort, check_input, check_own_targets, check_rows, check_targets, check_weights
 from mlp.blas import Array, scale
-from mlp.checks import check_callable, check_number, check_parameters
+from mlp.checks import check_callable, check_number, check_parameters, is_sparse
 from mlp.costs import add_up, holds_labels
 from mlp.fingerprint import digest
 from mlp.layers import Layer
@@ -46,7 +46,8 @@ class Objective:
     Args:
         net: the network; its own parameters are neither read nor changed.
         X: inputs (n, features). 8-bit unsigned X is taken as pixel intensities: it stays 8 bits in memory and is
-            scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never held in memory whole.
+            scaled from 0 … 255 to 0 … 1 as a batch is gathered. A memory-mapped array is never held in memory whole, nor is a
+            sparse X (scipy.sparse) made dense: batches are, unless a Dense layer comes first, without dropout below it.
         y: targets. Class labels, (n,) integers from 0, where the network has several outputs; numbers (n,) or
             (n, 1) where it has one; numbers (n, outputs), such as several 0/1 labels at once, regression targets or
             class probabilities. None: the input itself, scaled alike (an autoencoder); where it is distorted, as it is then,
@@ -89,7 +90,7 @@ class Objective:
         self.dtype = net.dtype
         self.X = check_input(X, net.layers[0].fan_in, net.dtype)
         self.cost = costs.get(cost, net.output)
-        self.Y = None if y is None or y is X else check_targets(y, len(self.X), net.sizes[-1], net.dtype)
+        self.Y = None if y is None or y is X else check_targets(y, len(self), net.sizes[-1], net.dtype)
         if self.Y is None:
             check_own_targets(self.X, net.sizes, net.dtype, self.cost)
         elif not holds_labels(self.Y):
@@ -97,12 +98,13 @@ class Objective:
         self.decay = WeightDecay(weight_decay)
         self.sparsity = check_sparsity(sparsity, net.layers)
         check_callable("distort", distort)
+        if distort is not None and is_sparse(X):
+            raise TypeError("distort: received one for a sparse X, but only arrays can be distorted: give X.toarray()")
         self.distort = distort
         self.dropout = None if dropout is None else check_dropout(dropout, len(net.layers))
         self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, above=0)
-        self.weights = check_weights(weights, len(self.X), net.dtype)
-        #: The noise of calls that are given none: None, but for `with_noise`.
-        self.noise: Noise | None = None
+        self.weights = check_weights(weights, len(self), net.dtype)
+        self.noise: Noise | None = None  # of calls that are given none: None, but for `with_noise`
         self._make_workspace()
 
     def _make_workspace(self) -> None:
@@ -122,7 +124,7 @@ class Objective:
 
     def __len__(self) -> int:
         """How many examples there are."""
-        return len(self.X)
+        return int(self.X.shape[0])
 
     @property
     def weight_decay(self) -> float:

@@ -15,6 +15,7 @@ from mlp.backprop import Buffers, chunk_size, forward_pass
 from mlp.batches import Batches, Distort
 from mlp.blas import Array
 from mlp.layers import Dropout, Layer
+from mlp.layers.sparse import on_inputs
 from mlp.layers.turn import arranged
 from mlp.microbatches import in_micro_batches
 from mlp.network import MLP
@@ -48,7 +49,8 @@ class Workspace:
 
     Args:
         net: the network.
-        X, Y: inputs (n, features) and targets, (n,) labels or (n, outputs) numbers, or None: the inputs; checked.
+        X, Y: inputs (n, features), sparse or not, and targets, (n,) labels or (n, outputs) numbers, or None: the inputs;
+            checked.
         weights: the examples' weights (n,), or None.
         distort: what is done to inputs as they are gathered, or None.
         dropout: the rate for each layer's inputs, or None.
@@ -58,7 +60,7 @@ class Workspace:
     def __init__(
         self,
         net: MLP,
-        X: Array,
+        X: Any,
         Y: Array | None,
         weights: Array | None,
         distort: Distort | None,
@@ -66,8 +68,7 @@ class Workspace:
         sparsity: Sparsity | None,
     ):
         self.net = net
-        self.examples = len(X)
-        self.chunk = chunk_size(net.layers, net.dtype)
+        self.examples = X.shape[0]
         #: Whether one chunk's gradient may be added straight into θ.
         self.in_place = all(layer.adds_in_place for layer in in_micro_batches(net.layers) if layer.size)
         #: To be held while anything here is in use.
@@ -79,6 +80,9 @@ class Workspace:
         rates = dropout or [0.0] * len(net.layers)
         pairs = zip(net.layers, rates, strict=True)
         self._dropout = [Dropout(layer.fan_in, rate) if rate else None for layer, rate in pairs]
+        #: What the lowest layer finds: X as it is; or arrays, where values are dropped, or are targets too.
+        self._inputs = None if Y is None or self._dropout[0] is not None else X
+        self.chunk = chunk_size(on_inputs(self._inputs, net.layers), net.dtype)
         self._batches = Batches(X, Y, weights, distort)
         self.buffers: dict[tuple[Any, ...], Buffers] = {}
         self._of_images = any(layer.of_images for layer in net.layers)
@@ -95,7 +99,8 @@ class Workspace:
 
     def stack(self, layers: list[Layer], noise: Noise | None) -> list[Layer]:
         """What a batch goes through: those layers, with `Dropout` below and `SparseUnits` above where they are wanted, and
-        images turned as layers want them."""
+        images turned as layers want them; over a sparse X, its first layer is for that."""
+        layers = on_inputs(self._inputs, layers)
         if self.sparse is None and (noise is None or not any(self._dropout)):
             return arranged(layers) if self._of_images else layers
         stack: list[Layer] = []
@@ -129,9 +134,10 @@ class Workspace:
         chunk's first row.
         """
         n = self.examples if rows is None else len(rows)
+        chunk = chunk_size(self.net.layers, self.net.dtype) if to_input else self.chunk  # errors at a sparse X are dense
         rng = None if noise is None else generator(noise)
-        for start in range(0, n, self.chunk):
-            stop = min(start + self.chunk, n)
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
             chosen = slice(start, stop) if rows is None else rows[start:stop]
             if kept is None:
                 buffers = self._buffers_for(stack, stop - start, noise is None, learning, to_input)

@@ -223,7 +223,6 @@ X = np.ones((4, 3))
             r"^X: received dtype complex128, but it must be an array \(examples, 3\): real numbers",
         ),
         (np.ma.masked_array(X, X > 0), TypeError, r"^X: received a masked array of shape \(4, 3\)"),
-        (scipy.sparse.csr_array(X), TypeError, r"^X: received a sparse array .* but it must be dense"),
     ],
 )
 def test_bad_inputs_are_named(inputs, error, message):

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -25,7 +25,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 #: Mini-batches are drawn from a random order, in which a row that is there twice stands elsewhere than one of weight 2;
 #: scikit-learn lets its own check pass by solver="lbfgs" for the classifier and a tolerance for the regressor.
-EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "mini-batches of a row twice are others than of a row of weight 2"}
+EXPECTED = dict.fromkeys(
+    ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
+    "mini-batches of a row twice are others than of a row of weight 2",
+)
 
 
 @pytest.mark.parametrize("legacy", [True, False])
@@ -250,11 +253,23 @@ def test_callbacks_of_a_search_reach_the_networks():
     assert sum(row["task_name"] == "epoch" for row in rows) == 3 * (2 * 2 + 1)
 
 
-def test_sparse_inputs_are_refused_as_the_tags_say():
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_sparse_inputs_give_the_same_fit_as_the_tags_say(kind, solver):
     X, y = load_wine(return_X_y=True)
-    assert get_tags(MLPClassifier()).input_tags.sparse is False
-    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
-        MLPClassifier().fit(csr_array(X), y)
+    X = StandardScaler().fit_transform(X) * (X.mean(axis=0) < X)
+    assert get_tags(kind()).input_tags.sparse is True
+    settings = {"hidden_layer_sizes": (4,), "solver": solver, "max_iter": 5, "random_state": 0, "early_stopping": True}
+    found, expected = kind(**settings).fit(csr_array(X), y), kind(**settings).fit(X, y)
+    for given in (csr_array(X), csc_array(X)):
+        np.testing.assert_allclose(found.predict(given), expected.predict(X), rtol=1e-7)
+    np.testing.assert_allclose(found.score(csr_array(X), y), expected.score(X, y))
+    np.testing.assert_allclose(found.transform(csr_array(X)), expected.transform(X), rtol=1e-7)
+
+
+def test_sparse_inputs_go_through_no_hidden_layer_as_they_are():
+    X, y = load_wine(return_X_y=True)
+    assert (MLPClassifier((), max_iter=1).fit(csr_array(X), y).transform(csr_array(X)) != csr_array(X)).nnz == 0
 
 
 @pytest.mark.parametrize("rate", ["invscaling", "adaptive"])

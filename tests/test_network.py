@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-import scipy.sparse
 import scipy.special
 
 import mlp
@@ -364,7 +363,6 @@ def test_an_unknown_hidden_activation_is_refused_where_there_is_no_hidden_layer_
         (np.ones((0, 3)), ValueError, r"^X: received no examples, shape \(0, 3\), but at least one is needed"),
         ([["a", "b", "c"]], TypeError, r"^X: received dtype <U1, but it must be an array \(examples, 3\): real numbers"),
         (np.ma.masked_array([[1, 2, 3]]), TypeError, r"^X: received a masked array"),
-        (scipy.sparse.csr_array(np.ones((2, 3))), TypeError, r"^X: received a sparse array"),
         ([[1, 2, 3], [4, math.nan, 6]], ValueError, r"^X: received nan at example 1, feature 1, but .*finite"),
     ],
 )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import check_generator, check_integer, check_name, check_number, check_plain_array, shown
+from mlp.checks import check_generator, check_integer, check_name, check_number, check_plain_array, is_sparse, shown
 from mlp.data.columns import SCALINGS
 from mlp.data.preparation import Preparation
+from mlp.sparse import check_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,8 @@ class Examples:
     """Inputs X, (n, features), and their targets y, (n,) or (n, outputs). What is taken from examples keeps what they know.
 
     Args:
-        X: numbers; 8-bit unsigned ones are taken as pixel intensities wherever they enter.
+        X: numbers; 8-bit unsigned ones are taken as pixel intensities wherever they enter. May be sparse (scipy.sparse), and
+            is kept as a csr_array then.
         y: labels, integers (n,), or numbers.
         classes: the name of each class, in the order of the labels 0, 1, …
         image_shape: (height, width) or (height, width, channels) of the image in each row of X.
@@ -27,11 +29,11 @@ class Examples:
             `net.preparation = examples.preparation`.
 
     Raises:
-        TypeError: an argument is of the wrong type; so are masked and sparse arrays.
+        TypeError: an argument is of the wrong type; so are masked arrays, and sparse y.
         ValueError: the arguments do not fit together.
     """
 
-    X: Array
+    X: Any
     y: Array
     classes: tuple[str, ...] | None = None
     image_shape: tuple[int, ...] | None = None
@@ -39,11 +41,14 @@ class Examples:
     preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
-        for name, array in (("X", self.X), ("y", self.y)):
+        sparse = is_sparse(self.X)
+        if sparse:
+            object.__setattr__(self, "X", check_sparse("X", self.X, "(n, features)"))  # the class is frozen
+        for name, array in (("y", self.y),) if sparse else (("X", self.X), ("y", self.y)):
             check_plain_array(name, array)
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"{name}: received {shown(array)}, but it must be a numpy array")
-        if self.X.ndim != 2 or self.y.ndim not in (1, 2) or len(self.X) != len(self.y):
+        if self.X.ndim != 2 or self.y.ndim not in (1, 2) or self.X.shape[0] != len(self.y):
             raise ValueError(
                 f"Examples: received X of shape {self.X.shape} and y of shape {self.y.shape}, "
                 "but they must be (n, features) and (n,) or (n, outputs)"
@@ -83,7 +88,7 @@ class Examples:
             raise ValueError(f"image_shape: received {self.image_shape}, but X has {self.X.shape[1]} features")
 
     def __len__(self) -> int:
-        return len(self.X)
+        return int(self.X.shape[0])
 
     def __getitem__(self, rows: Any) -> "Examples":
         """Some of the examples: a slice (no copy), indices or a mask."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlp.blas import Array
-from mlp.checks import as_array, check_integer, check_name, shown
+from mlp.checks import as_array, check_integer, check_name, check_plain_array, shown
 from mlp.data.columns import ROWS, SCALINGS, Column
 from mlp.data.framing import Framing, measure
 from mlp.data.tables import Table, is_table
@@ -132,6 +132,7 @@ class Preparation:
 
     def _named(self, raw: Any) -> dict[str, Any]:
         """An array (n, columns) as columns by name."""
+        check_plain_array("X", raw)
         array = np.asarray(raw)
         if array.ndim != 2 or array.shape[1] != len(self.columns):
             few = ", ".join(column.name for column in self.columns[:20]) + (" …" if len(self.columns) > 20 else "")

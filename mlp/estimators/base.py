@@ -39,8 +39,8 @@ class _InOrder(np.random.Generator):
 
 
 class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
-    """What the classifier and the regressor share. X is dense: sparse matrices are refused, as the tags say. Parameters are
-    those of scikit-learn's MLPClassifier, where these differ:
+    """What the classifier and the regressor share. X may be sparse (scipy.sparse). Parameters are those of scikit-learn's
+    MLPClassifier, where these differ:
 
     Args:
         activation: the hidden layers', a name or an object, or a sequence with one for each.
@@ -92,6 +92,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
             X,
             y,
             multi_output=True,
+            accept_sparse="csr",
             dtype=_FLOATS,
             y_numeric=isinstance(self, RegressorMixin),
             reset=fresh,
@@ -116,7 +117,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
         else:
             self.best_validation_score_, self.best_loss_ = None, min(self.loss_curve_, default=math.nan)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float(result.fun)
-        self.t_ += len(X) * (1 if incremental else len(result.history))
+        self.t_ += len(targets) * (1 if incremental else len(result.history))
         if not incremental and result.status in (optimizers.LIMIT, optimizers.DIVERGED):
             warnings.warn(f"{self.solver}: {result.message}", ConvergenceWarning, stacklevel=3)
         if watch.tasks is not None:
@@ -140,10 +141,10 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
         """The validation set given, checked; or ((rows to train on), (validation set)), drawn."""
         if validation is not None:
             Xv, yv = validation
-            return validate_data(self, Xv, yv, multi_output=True, dtype=_FLOATS, reset=False)
+            return validate_data(self, Xv, yv, multi_output=True, accept_sparse="csr", dtype=_FLOATS, reset=False)
         stratify = y if isinstance(self, ClassifierMixin) and y.ndim == 1 else None
         kept, held = train_test_split(
-            np.arange(len(X)), test_size=self.validation_fraction, random_state=random, stratify=stratify
+            np.arange(X.shape[0]), test_size=self.validation_fraction, random_state=random, stratify=stratify
         )
         return kept, (X[held], y[held])
 
@@ -171,7 +172,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
 
     def _train(self, X: Array, targets: Array, weights: Array | None, watch: Watch, random: Any, incremental: bool) -> Any:
         """Hand the objective to the solver."""
-        n = len(X)
+        n = X.shape[0]
         batch_size = min(200, n) if self.batch_size == "auto" else min(int(self.batch_size), n)
         objective = Objective(
             self.network_,
@@ -232,14 +233,14 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
 
     def _forward(self, X: Any, layer: int = -1) -> Array:
         check_is_fitted(self, "network_")
-        X = validate_data(self, X, dtype=_FLOATS, reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
         return self.network_.forward(X, layer=layer)
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any) -> Any:
         """The outputs of the last hidden layer, (n, units); X itself where there is none."""
         check_is_fitted(self, "network_")
         if len(self.network_.layers) == 1:
-            return np.asarray(validate_data(self, X, dtype=_FLOATS, reset=False))
+            return validate_data(self, X, accept_sparse="csr", dtype=_FLOATS, reset=False)
         return self._forward(X, layer=-2)
 
     @property
@@ -249,7 +250,7 @@ class Network(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupport
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         return tags
 
 

@@ -92,7 +92,7 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
         return outputs.reshape(len(outputs), *self._shape)
 
     def _score(self, X: Array, y: Array) -> float:
-        return float(r2_score(y, self.network_.forward(X).reshape(len(X), *self._shape)))
+        return float(r2_score(y, self.network_.forward(X).reshape(len(y), *self._shape)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

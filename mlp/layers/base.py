@@ -147,6 +147,10 @@ class Layer:
 
     # The three verbs. A batch of n examples is n columns; A⁰ alone is in column-major order, all else in row-major order
 
+    def inputs(self, n: int, dtype: Any) -> Any:
+        """Room for X, (n, fan_in), where the layer is the first: its transpose is A⁰, and all of A that it is handed."""
+        return np.empty((n, self.fan_in), dtype)
+
     def scratch(self, n: int, dtype: Any) -> Any:
         """What the verbs need besides A, Z and Δ for n examples (masks, sums): made once, and handed to each of them."""
         return None

@@ -6,7 +6,7 @@ import numpy as np
 
 from mlp.batches import check_input
 from mlp.blas import Array
-from mlp.checks import shown
+from mlp.checks import check_plain_array, shown
 from mlp.network import labels_from
 
 
@@ -32,7 +32,9 @@ def feature_shape(net: Any, number: int) -> tuple[int, ...]:
 
 def network_inputs(net: Any, X: Any) -> Array:
     """X as an array (n, features) that the network takes."""
-    return check_input(X, net.sizes[0], net.dtype)
+    check_plain_array("X", X)
+    found: Array = check_input(X, net.sizes[0], net.dtype)
+    return found
 
 
 def check_array(name: str, given: Any, allowed: str) -> Array:

@@ -37,7 +37,8 @@ class Model:
     def prepared(self, raw: Any) -> Array:
         """Raw data as inputs X (n, features)."""
         X = raw if self.preparation is None else self.preparation.inputs(raw, self.net.dtype)
-        return check_input(X, self.net.sizes[0], self.net.dtype)
+        inputs: Array = check_input(X, self.net.sizes[0], self.net.dtype)
+        return inputs
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 from mlp.batches import draw_batches as batches
 from mlp.data import Examples
@@ -123,9 +122,8 @@ def test_examples_must_fit_together(refused, x_shape, y_shape):
     [
         ([[1.0]], r"received \[\[1\.0\]\] \(list\), but it must be a numpy array"),
         (np.ma.masked_invalid([[np.nan]]), r"received a masked array of shape \(1, 1\)"),
-        (scipy.sparse.csr_matrix([[1.0]]), r"received a sparse array \(csr_matrix\) of shape \(1, 1\)"),
     ],
-    ids=["list", "masked", "sparse"],
+    ids=["list", "masked"],
 )
 def test_examples_are_plain_arrays(name, array, message):
     with pytest.raises(TypeError, match=rf"^{name}: {message}"):
