@@ -27,9 +27,10 @@ from mlp.checks import check_integer
 Task = Callable[[], object]
 Multiply = Callable[[float], None]
 
-#: After how many seconds what was slower is tried again, and how many times in a row, at most. The median counts: a thread
-#: that has slept takes some milliseconds, and two or three products, until it is on a processor of its own.
-_EVERY, _TRIES = 2.0, 7
+#: After how many seconds what was slower is tried again: soon where it was faster the last time, since what made it slow may
+#: be over, and later each time that it wasn't. And how many times in a row, at most. The median counts: a thread that has
+#: slept takes some milliseconds, and two or three products, until it is on a processor of its own.
+_SOON, _EVERY, _TRIES = 0.05, 2.0, 7
 
 #: For how many seconds after tasks were shared out BLAS's threads would be in the way of the next ones.
 _IN_THE_WAY = 0.1
@@ -95,6 +96,7 @@ class Pace:
         #: The medians of these.
         self.usual: dict[int, float] = {}
         self.trial, self.left, self.slow, self.next = 1, 0, 0, 0.0
+        self.best, self.wait = 0, _SOON
 
     def choose(self, most: int) -> int:
         """How many threads to take next, 1 or `most`."""
@@ -106,7 +108,8 @@ class Pace:
         faster, slower = (most, 1) if self.usual[most] <= self.usual[1] else (1, most)
         if time.monotonic() < self.next:
             return faster
-        self.trial, self.left, self.slow, self.next = slower, _TRIES, 0, time.monotonic() + _EVERY
+        self.wait = min(2 * self.wait, _EVERY) if faster == self.best else _SOON
+        self.best, self.trial, self.left, self.slow, self.next = faster, slower, _TRIES, 0, time.monotonic() + self.wait
         return slower
 
     def record(self, threads: int, seconds: float) -> None:
