@@ -16,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -33,6 +34,9 @@ from mlp.plots.runs import METRICS, columns_of
 from mlp.train.options import OPTIONS
 
 PROG = "python -m mlp.sweep"
+
+#: The exit status of a run that was stopped by Ctrl-C.
+_BY_CTRL_C = 130
 
 #: This process's runs on this machine.
 _running: set[subprocess.Popen[str]] = set()
@@ -164,10 +168,22 @@ def run_all(commands: Mapping[Path, Sequence[str]], workers: int | str) -> Itera
         return
     pool = ThreadPoolExecutor(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
+    stopped = threading.Event()
+
+    def run_next(words: Sequence[str], place: str) -> tuple[int, str]:
+        if stopped.is_set():
+            return _BY_CTRL_C, ""
+        status, lines = run_training(words, place, threads)
+        if status == _BY_CTRL_C:  # which the run may hear of before this process does
+            stopped.set()
+        return status, lines
+
     try:
-        running = {pool.submit(run_training, *task, threads): place for place, task in tasks.items()}
+        running = {pool.submit(run_next, *task): place for place, task in tasks.items()}
         with passing_on_signals():
             for done in as_completed(running):
+                if stopped.is_set():
+                    raise KeyboardInterrupt
                 yield (running[done], *done.result())
     finally:
         pool.shutdown(cancel_futures=True)  # a Ctrl-C or its like has reached the runs too, and they save their states

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,3 +102,17 @@ def test_a_run_that_fails_is_told(tmp_path, capsys):
     said = capsys.readouterr()
     assert "epochs 1: ended with status 2: python -m mlp.train: error" in said.out
     assert "no run came to an end" in said.err
+
+
+def test_no_run_is_begun_after_one_that_was_stopped_by_ctrl_c(monkeypatch, tmp_path):
+    """The run may end, and its thread look for the next one, before this process hears of the Ctrl-C."""
+    begun = []
+
+    def train(_words, place, _threads):
+        begun.append(Path(place).name)
+        return (0, "") if len(begun) == 1 else (130, "")
+
+    monkeypatch.setattr(sweep, "run_training", train)
+    with pytest.raises(KeyboardInterrupt):
+        list(sweep.run_all({tmp_path / name: [] for name in "abcd"}, 1))
+    assert begun == ["a", "b"]
