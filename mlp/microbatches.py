@@ -20,7 +20,7 @@ from mlp.backprop import Buffers, add_gradients, backward_pass, forward_pass
 from mlp.blas import Array
 from mlp.layers import Layer
 from mlp.layers.turn import Turn
-from mlp.threads import one_thread, run
+from mlp.threads import equal_bounds, one_thread, run
 
 #: A micro-batch has at most so many examples; and a batch is cut in two at least where it is work for two threads, which it is
 #: from so many multiplications on (Python's threads can't overlap what is small: each call waits for its turn).
@@ -110,11 +110,9 @@ class Cut:
     def __init__(self, of: MicroBatches, n: int, dtype: Any):
         work = n * sum(layer.multiply_adds for layer in of.layers)
         number = max(-(-n // MOST), min(2, n) if work >= IN_TWO else 1)
-        micro_batches = _slices(0, n, number)
-        self.parts = [
-            Part(of, [micro_batches[one] for one in range(some.start, some.stop)], dtype)
-            for some in _slices(0, number, min(number, MOST_PARTS))
-        ]
+        micro_batches = [slice(*ends) for ends in pairwise(equal_bounds(n, number))]
+        ends_of_parts = equal_bounds(number, min(number, MOST_PARTS))
+        self.parts = [Part(of, micro_batches[first:end], dtype) for first, end in pairwise(ends_of_parts)]
 
     def share(self, verb: Callable[["Part"], None]) -> None:
         """Do it to each part, side by side."""
@@ -151,9 +149,3 @@ class Part:
         for layer in of.layers if of.learning else ():
             self.layers.append(layer.at(self.total[start : start + layer.size]))
             start += layer.size
-
-
-def _slices(start: int, stop: int, number: int) -> list[slice]:
-    """start … stop in so many slices, as equal as can be."""
-    ends = [start + (stop - start) * one // number for one in range(number + 1)]
-    return [slice(first, end) for first, end in pairwise(ends)]

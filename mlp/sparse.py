@@ -14,7 +14,7 @@ import numpy as np
 
 from mlp.blas import Array
 from mlp.checks import check_real, is_sparse
-from mlp.threads import run
+from mlp.threads import equal_bounds, run
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -94,7 +94,7 @@ class SparseRows:
         if numbers.size + self.shape[1] < LONG:
             add_some(0, len(B))
         else:
-            run([partial(add_some, *some) for some in pairwise(len(B) * part // PARTS for part in range(PARTS + 1))])
+            run([partial(add_some, *some) for some in pairwise(equal_bounds(len(B), PARTS))])
 
     def __pow__(self, exponent: int) -> "SparseRows":
         """The powers of all numbers, of exponents above 0."""

@@ -193,6 +193,11 @@ one_thread = _OneThread()
 # Threads of our own
 
 
+def equal_bounds(n: int, parts: int) -> list[int]:
+    """Where parts of 0 … n begin and end, as equal as can be: parts + 1 numbers."""
+    return [n * part // parts for part in range(parts + 1)]
+
+
 class _Job:
     """Tasks that several threads take from, one at a time, each from the first on that nobody has taken."""
 

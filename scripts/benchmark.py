@@ -81,8 +81,12 @@ def title(key, row):
         return "i  the whole command (mlp with --quiet --no-plots), to a model of ≥ 98 %"
     name = f"{row['images']},10" if "images" in row else "-".join(map(str, row["sizes"]))
     name += f" {row['hidden']}"
-    what = {"gradient": "cost and gradient", "lbfgs": "50 L-BFGS iterations", "product": "a Hessian product, 10,000 examples"}
-    what["predict"] = "predict, 2,000 images one by one"
+    what = {
+        "gradient": "cost and gradient",
+        "lbfgs": "50 L-BFGS iterations",
+        "product": "a Hessian product, 10,000 examples",
+        "predict": "predict, 2,000 images one by one",
+    }
     how = what.get(row.get("what"), "")
     if not how:
         how = f"batch {row['batch']}" + (", Adam" if row.get("adam") else "")
@@ -568,8 +572,11 @@ class Worker:
 def work(engine, key, n):
     """The worker's side: prepare, warm up, then a round for each line of input."""
     row = ROWS[key]
-    special = {"product": lambda: product_round(engine, row, n), "fit": lambda: fit_round(engine, n)}
-    special["predict"] = lambda: predict_round(engine, row)
+    special = {
+        "product": lambda: product_round(engine, row, n),
+        "fit": lambda: fit_round(engine, n),
+        "predict": lambda: predict_round(engine, row),
+    }
     do = special.get(row.get("what"), lambda: ROUNDS[engine](row, n) if engine in ROUNDS else None)()
     if do is None:
         print("none", flush=True)

@@ -18,6 +18,7 @@ import numpy as np
 from mlp.blas import Array
 from mlp.checks import as_array, check_integer, check_path, shown
 from mlp.data import read_idx
+from mlp.threads import equal_bounds
 
 #: What a part holds: X (n, features), y or None, weights or None, as `mlp.Objective` takes them.
 Rows = tuple[Array, Array | None, Array | None]
@@ -184,22 +185,26 @@ class Npz(FileRows):
 
 
 @dataclass(frozen=True, eq=False)
-class DaskRows:
-    """Rows of Dask arrays: delayed blocks, which workers compute where they are wanted."""
+class Delayed:
+    """What a part is made of, delayed blocks of a Dask array or frame among it, which workers compute where it is wanted.
 
-    X: Any
-    y: Any
-    weights: Any
+    Args:
+        kind: the part's class.
+        arguments: those that come before its name.
+        name: what errors call it.
+    """
+
+    kind: type[Part]
+    arguments: tuple[Any, ...]
     name: str
 
     def __str__(self) -> str:
         return self.name
 
     def as_part(self) -> Any:
-        """The part as a delayed `Arrays`."""
         import dask
 
-        return dask.delayed(Arrays, pure=False)(self.X, self.y, self.weights, self.name)
+        return dask.delayed(self.kind, pure=False)(*self.arguments, self.name)
 
 
 def cut(X: Any, y: Any = None, weights: Any = None, *, pieces: int = 16) -> list[Any]:
@@ -223,7 +228,7 @@ def cut(X: Any, y: Any = None, weights: Any = None, *, pieces: int = 16) -> list
     return parts
 
 
-def _cut_dask(X: Any, y: Any, weights: Any) -> list[DaskRows]:
+def _cut_dask(X: Any, y: Any, weights: Any) -> list[Delayed]:
     if X.ndim != 2 or np.isnan(sum(X.shape)):
         raise ValueError(f"X: received a Dask array of shape {X.shape}, but it must be (n, features), both known")
     X = X.rechunk({1: -1})
@@ -239,13 +244,12 @@ def _cut_dask(X: Any, y: Any, weights: Any) -> list[DaskRows]:
         columns.append(aligned.to_delayed().reshape(len(sizes)))
     ends = np.cumsum(sizes)
     names = [f"Dask array, rows {end - size:,} to {end - 1:,}" for end, size in zip(ends, sizes, strict=True)]
-    return [DaskRows(*blocks) for blocks in zip(*columns, names, strict=True)]
+    return [Delayed(Arrays, blocks, name) for blocks, name in zip(zip(*columns, strict=True), names, strict=True)]
 
 
 def _bounds(rows: int, pieces: int) -> list[int]:
     """Where so many equal parts begin and end, the last with the rest."""
-    pieces = min(check_integer("pieces", pieces, at_least=1), rows)
-    return [rows * piece // pieces for piece in range(pieces + 1)]
+    return equal_bounds(rows, min(check_integer("pieces", pieces, at_least=1), rows))
 
 
 def check_parts(parts: Any) -> list[Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
+from mlp.threads import equal_bounds
+
 
 def place(holders: Sequence[Collection[str]], threads: Mapping[str, int]) -> list[str]:
     """The worker that each part is to be with.
@@ -33,6 +35,5 @@ def share_among_threads(homes: Sequence[str], threads: Mapping[str, int]) -> lis
     for worker in sorted(set(homes)):
         own = [part for part, home in enumerate(homes) if home == worker]
         count = min(threads[worker], len(own))
-        bounds = [len(own) * thread // count for thread in range(count + 1)]
-        blocks += [(worker, own[low:high]) for low, high in pairwise(bounds)]
+        blocks += [(worker, own[low:high]) for low, high in pairwise(equal_bounds(len(own), count))]
     return sorted(blocks, key=lambda block: block[1][0])

@@ -1,4 +1,4 @@
-"""Parts of tables: `Table`, rows of a CSV or Parquet file, and `FrameRows`, a partition of a Dask frame.
+"""Parts of tables: `Table`, rows of a CSV or Parquet file, and `Frame`, a partition of a Dask frame.
 
 What columns become features, and how they are scaled, must be known before: all parts have one `Preparation`, such as that of
 a network trained on some of the rows, or `mlp.prepare(mlp.read_table("some.csv"))[0].preparation`.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlp.checks import check_path, shown
-from mlp.cluster.parts import FileRows, Rows
+from mlp.cluster.parts import Delayed, FileRows, Rows
 from mlp.data import Preparation, read_columns, tables
 
 
@@ -68,26 +68,7 @@ class Frame:
         return rows_of(tables.Table.of(self.frame, names_in(self.preparation, self.weights)), self.preparation, self.weights)
 
 
-@dataclass(frozen=True, eq=False)
-class FrameRows:
-    """A partition of a Dask frame, which workers compute where it is wanted."""
-
-    partition: Any
-    preparation: Preparation
-    weights: str | None
-    name: str
-
-    def __str__(self) -> str:
-        return self.name
-
-    def as_part(self) -> Any:
-        """The part as a delayed `Frame`."""
-        import dask
-
-        return dask.delayed(Frame, pure=False)(self.partition, self.preparation, self.weights, self.name)
-
-
-def cut_frame(frame: Any, preparation: Preparation, weights: str | None = None) -> list[FrameRows]:
+def cut_frame(frame: Any, preparation: Preparation, weights: str | None = None) -> list[Delayed]:
     """Parts of a Dask frame, one for each of its partitions; no row passes through the client.
 
     Args:
@@ -104,7 +85,7 @@ def cut_frame(frame: Any, preparation: Preparation, weights: str | None = None) 
     partitions = frame[names].to_delayed()
     count = len(partitions)
     return [
-        FrameRows(partition, preparation, weights, f"Dask frame, partition {number} of {count}")
+        Delayed(Frame, (partition, preparation, weights), f"Dask frame, partition {number} of {count}")
         for number, partition in enumerate(partitions, 1)
     ]
 

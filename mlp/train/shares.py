@@ -15,6 +15,7 @@ from typing import Any
 from mlp.blas import Array
 from mlp.data.parts import Parts, load_parts
 from mlp.fingerprint import digest
+from mlp.threads import equal_bounds
 
 #: Into how many parts a training set is cut: enough for workers of any number to have about as much each.
 PIECES = 16
@@ -53,9 +54,8 @@ def share_out(parts: Parts, options: argparse.Namespace) -> list[Share]:
     own = copy(options)
     own.data, own.columns, own.resume = map(_absolute, (options.data, options.columns, options.resume))
     n = len(parts.training)
-    pieces = min(PIECES, n)
-    bounds = [n * piece // pieces for piece in range(pieces + 1)]
-    return [Share(own, n, start, stop, digest((), _rows_of(parts, options, start, stop))) for start, stop in pairwise(bounds)]
+    ends = pairwise(equal_bounds(n, min(PIECES, n)))
+    return [Share(own, n, start, stop, digest((), _rows_of(parts, options, start, stop))) for start, stop in ends]
 
 
 def _absolute(path: Any) -> Any:
